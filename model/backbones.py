@@ -1,0 +1,53 @@
+"""F, the feature extractors."""
+from typing import NamedTuple
+
+from model.layers import BatchStatistics, conv_bn_relu, dense, update_moving_averages
+from model.tf1 import tf, tflearn
+
+CHANNEL_MEAN = (125.642, 123.738, 114.46)
+CHANNEL_STD = (63.01, 62.157, 66.94)
+
+
+class Features(NamedTuple):
+    """raw: float32 [B, D], not normalised. statistics: one BatchStatistics a layer, empty in retrieval."""
+
+    raw: tf.Tensor
+    statistics: list[BatchStatistics]
+
+
+def standardise(images):
+    """uint8 (or 0 to 255 float) [B, H, W, 3] to float32 of mean 0 and deviation 1 per channel (release)."""
+    return (tf.cast(images, tf.float32) - CHANNEL_MEAN) / CHANNEL_STD
+
+
+def modified_vgg(images, dimension, training):
+    """The modified VGG of section 4.1 under the release's variable names.
+
+    images: float32 [B, 32, 32, 3], standardised. Returns Features of `dimension` numbers an image. With
+    `training` the batch's own statistics normalise it, else the moving averages do.
+    """
+    statistics = []
+
+    def block(x, conv_names, filters, norm):
+        for k, conv in enumerate(conv_names):
+            x, seen = conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training)
+            statistics.append(seen)
+        return x
+
+    with tf.variable_scope("Fixed_VGG", reuse=tf.AUTO_REUSE):
+        x = block(images, ["conv2d", "conv2d_1"], 64, "batch0")
+        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        x = block(x, ["conv2d_2", "conv2d_3"], 128, "batch1")
+        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        x = block(x, ["conv2d_4", "conv2d_5", "conv2d_6"], 256, "batch2")
+        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        middle = tflearn.global_avg_pool(x)
+        x = block(x, ["conv2d_7", "conv2d_8", "conv2d_9"], 512, "batch3")
+        raw = dense(tf.concat([tflearn.global_avg_pool(x), middle], axis=1), dimension)
+    return Features(raw, statistics if training else [])
+
+
+def update_statistics(features):
+    """The operation that takes the batch statistics of `features` into F's moving averages."""
+    with tf.variable_scope("Fixed_VGG", reuse=True):
+        return update_moving_averages(features.statistics)

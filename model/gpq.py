@@ -1,0 +1,133 @@
+"""GPQ wired into the two graphs that users meet: training and retrieval.
+
+`config` is any object with the settings of config.py; nothing else is read.
+"""
+from typing import NamedTuple
+
+from model import losses, quantizer
+from model.backbones import modified_vgg, standardise, update_statistics
+from model.layers import variable
+from model.tf1 import tf
+
+
+class Losses(NamedTuple):
+    """Scalars. `total` is what training minimises: n_pair + weighted classification - weighted entropy."""
+
+    n_pair: tf.Tensor
+    classification: tf.Tensor
+    entropy: tf.Tensor
+    total: tf.Tensor
+
+
+class Towers(NamedTuple):
+    """What the losses are made of. labelled, unlabelled: intra-normalised float32 [B, M, d]; quantized: the soft
+    descriptors of the labelled; logits: of the labelled; codewords: Z', float32 [K, M, d]."""
+
+    labelled: tf.Tensor
+    unlabelled: tf.Tensor
+    quantized: tf.Tensor
+    logits: tf.Tensor
+    codewords: tf.Tensor
+
+
+class TrainingGraph(NamedTuple):
+    """One step of training: run `step` and whatever losses are to be seen."""
+
+    losses: Losses
+    towers: Towers
+    learning_rate: tf.Tensor
+    global_step: tf.Variable
+    step: tf.Operation
+
+
+class RetrievalGraph(NamedTuple):
+    """features: raw float32 [B, D]; codes: uint8 [B, M]; codebooks: float32 [M, K, d], what distances are taken to."""
+
+    features: tf.Tensor
+    codes: tf.Tensor
+    codebooks: tf.Tensor
+
+
+def _tables(config):
+    """Z [K, M, d] and C [classes, M, d], as stored. Also the variable that tflearn keeps in every checkpoint."""
+    dimension = config.n_book * config.len_code
+    with tf.variable_scope("", reuse=tf.AUTO_REUSE):
+        tf.get_variable("is_training", dtype=tf.bool, initializer=False, trainable=False)
+        z = variable("Z", [config.intn_word, dimension])
+        c = variable("C", [config.n_CLASSES, dimension])
+    return quantizer.split(z, config.n_book), quantizer.split(c, config.n_book)
+
+
+def _features(images, config, training):
+    return modified_vgg(images, config.n_book * config.len_code, training)
+
+
+def loss_graph(labelled, labels, unlabelled, config, training=True):
+    """The four losses of a labelled and an unlabelled batch (equations 2 to 5).
+
+    labelled, unlabelled: standardised float32 [B, 32, 32, 3]; labels: float32 [B, n_CLASSES]. Returns
+    (Losses, Towers, the operation that updates F's moving averages).
+    """
+    codebooks, prototypes = _tables(config)
+    seen = _features(labelled, config, training)
+    unseen = _features(unlabelled, config, training)
+
+    codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
+    x = quantizer.intra_normalise(quantizer.split(seen.raw, config.n_book))
+    q = quantizer.soft_assignment(x, codewords, config.alpha)
+    u = quantizer.intra_normalise(losses.reverse_gradient(quantizer.split(unseen.raw, config.n_book)))
+    logits = losses.class_logits(x, prototypes, config.beta, config.follow)
+    unlabelled_logits = losses.class_logits(u, prototypes, config.beta, config.follow)
+
+    n_pair = losses.n_pair_pq(x, q, labels, config.follow)
+    classification = losses.classification(logits, labels)
+    entropy = losses.subspace_entropy(unlabelled_logits, config.follow)
+    # The paper's lambda_1 belongs to classification, the release's lam_1 to entropy.
+    on_entropy, on_classes = ((config.lam_1, config.lam_2) if config.follow == "release"
+                              else (config.lam_2, config.lam_1))
+    total = n_pair + on_classes * classification - on_entropy * entropy
+
+    # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
+    with tf.control_dependencies([update_statistics(unseen)]):
+        averages = update_statistics(seen)
+    return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
+
+
+def learning_rate(step, config):
+    """learning_rate * decay_rate ^ floor(step / decay_steps), a float32 scalar (release)."""
+    return tf.train.exponential_decay(config.learning_rate, step, config.decay_steps, config.decay_rate,
+                                      staircase=True)
+
+
+def training_graph(labelled, labels, unlabelled, config):
+    """One Adam step (beta1 0.5) on both towers; arguments as `loss_graph`. Returns a TrainingGraph."""
+    values, towers, averages = loss_graph(labelled, labels, unlabelled, config)
+    global_step = tf.train.get_or_create_global_step()
+    rate = learning_rate(global_step, config)
+    # The convolutions' biases have no gradient (see layers.conv_bn_relu) and Adam leaves them alone.
+    moved = [pair for pair in gradients(values.total) if pair[0] is not None]
+    step = tf.train.AdamOptimizer(rate, beta1=0.5).apply_gradients(moved, global_step)
+    return TrainingGraph(values, towers, rate, global_step, tf.group(step, averages))
+
+
+def gradients(loss):
+    """[(gradient or None, variable)] of every trainable variable."""
+    trainable = tf.trainable_variables()
+    return list(zip(tf.gradients(loss, trainable), trainable, strict=True))
+
+
+def retrieval_graph(images, config):
+    """Features and codes of uint8 [B, 32, 32, 3] images (section 3.2). Returns a RetrievalGraph.
+
+    The release codes by the nearest intra-normalised Z and takes distances to Z as stored; the paper form does
+    both with the updated, normalised Z'.
+    """
+    codebooks, prototypes = _tables(config)
+    if config.follow == "paper":
+        codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
+    features = _features(standardise(images), config, training=False).raw
+    sub_vectors = quantizer.split(features, config.n_book)
+    if config.follow == "paper":
+        features = quantizer.join(quantizer.intra_normalise(sub_vectors))
+    codes = quantizer.hard_assignment(sub_vectors, codebooks)
+    return RetrievalGraph(features, codes, tf.transpose(codebooks, [1, 0, 2]))

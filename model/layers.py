@@ -1,0 +1,84 @@
+"""Convolution, batch normalisation and the dense layer. The checkpoint's variable names are decided here.
+
+Images are NHWC float32. Variables are made on first use and shared afterwards (the two towers are one network).
+"""
+from typing import NamedTuple
+
+from model.tf1 import tf
+
+DECAY = 0.9
+EPSILON = 1e-3
+
+
+class BatchStatistics(NamedTuple):
+    """What one tower saw at one layer: `mean` and Bessel-corrected `variance`, float32 [channels] each."""
+
+    scope: str
+    mean: tf.Tensor
+    variance: tf.Tensor
+
+
+def variable(name, shape, initializer=None, trainable=True):
+    """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise."""
+    return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(),
+                           trainable=trainable)
+
+
+def _kernel_and_bias(name, shape):
+    with tf.variable_scope(name):
+        return variable("kernel", shape), variable("bias", shape[-1:], tf.zeros_initializer())
+
+
+def _normalisation(scope, channels):
+    """beta, gamma, moving_mean, moving_variance, biased, local_step of the batch normalisation `scope`."""
+    with tf.variable_scope(scope) as here:
+        zeros, ones = tf.zeros_initializer(), tf.ones_initializer()
+        # The release's zero-debiased mean keeps its two helpers under the scope's name a second time.
+        debias = f"{here.name}/moving_mean"
+        return (variable("beta", [channels], zeros), variable("gamma", [channels], ones),
+                variable("moving_mean", [channels], zeros, trainable=False),
+                variable("moving_variance", [channels], ones, trainable=False),
+                variable(f"{debias}/biased", [channels], zeros, trainable=False),
+                variable(f"{debias}/local_step", [], zeros, trainable=False))
+
+
+def conv_bn_relu(x, filters, conv, norm, training):
+    """3 x 3 convolution (stride 1, SAME, bias), batch normalisation, ReLU.
+
+    x: float32 [B, H, W, C]. Returns (float32 [B, H, W, filters], BatchStatistics or None).
+
+    In training the bias is left out of the convolution, since the batch mean takes it away again: it only
+    shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
+    averages are folded into the kernel, so that one fused convolution does the whole layer.
+    """
+    kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
+    beta, gamma, moving_mean, moving_variance, *_ = _normalisation(norm, filters)
+    if training:
+        x = tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
+        x, mean, variance = tf.nn.fused_batch_norm(x, gamma, beta, epsilon=EPSILON)
+        return tf.nn.relu(x), BatchStatistics(norm, mean + bias, variance)
+    scale = gamma * tf.rsqrt(moving_variance + EPSILON)
+    x = tf.nn.conv2d(x, kernel * scale, strides=1, padding="SAME")
+    return tf.nn.relu(tf.nn.bias_add(x, (bias - moving_mean) * scale + beta)), None
+
+
+def update_moving_averages(statistics):
+    """Take one tower's list of BatchStatistics into the moving averages, as the release does.
+
+    The mean is zero-debiased (`biased`, `local_step`), the variance is not. Returns one operation. To be
+    called in the variable scope that the layers were made in.
+    """
+    updates = []
+    for scope, mean, variance in statistics:
+        *_, moving_mean, moving_variance, biased, local_step = _normalisation(scope, mean.shape[-1])
+        step = local_step.assign_add(1.0)
+        total = biased.assign_sub((1 - DECAY) * (biased - mean))
+        updates += [moving_mean.assign(total / (1 - tf.pow(DECAY, step))),
+                    moving_variance.assign_sub((1 - DECAY) * (moving_variance - variance))]
+    return tf.group(*updates)
+
+
+def dense(x, units):
+    """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation."""
+    kernel, bias = _kernel_and_bias("dense", [x.shape[-1], units])
+    return tf.matmul(x, kernel) + bias

@@ -1,0 +1,59 @@
+"""The three losses of section 3.1 and gradient reversal.
+
+B images, M codebooks, C classes, d numbers a sub-vector; x and q are intra-normalised, float32 [B, M, d].
+"""
+from model.quantizer import inner_products, intra_normalise, join
+from model.tf1 import tf
+
+
+@tf.custom_gradient
+def reverse_gradient(x):
+    """Identity forward, -1 x gradient backward (between F(unlabelled) and intra-normalisation)."""
+    return tf.identity(x), lambda gradient: -gradient
+
+
+def n_pair_pq(x, q, labels, follow):
+    """N-pair product quantization loss (equation 2), a scalar.
+
+    labels: float32 [B, C], one or several ones a row. Each anchor's targets are divided by their sum. The
+    release adds 0.25 * 0.002 * (mean |x|^2 + mean |q|^2), a constant since both are normalised.
+    """
+    x, q = join(x), join(q)
+    targets = tf.matmul(labels, labels, transpose_b=True)
+    targets /= tf.reduce_sum(targets, axis=1, keepdims=True)
+    similarity = tf.matmul(x, q, transpose_b=True)
+    loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=similarity))
+    if follow == "release":
+        loss += 0.25 * 0.002 * tf.reduce_mean(tf.reduce_sum(x ** 2, axis=1) + tf.reduce_sum(q ** 2, axis=1))
+    return loss
+
+
+def class_logits(x, prototypes, beta, follow):
+    """Scaled cosines to the prototypes (float32 [C, M, d], as stored).
+
+    The paper keeps one row of logits a codebook, beta * p: float32 [B, M, C]. The release scales both sides
+    and averages over the codebooks: beta^2 * p, float32 [B, 1, C].
+    """
+    cosines = inner_products(x, intra_normalise(prototypes))
+    if follow == "paper":
+        return beta * cosines
+    return beta ** 2 * tf.reduce_mean(cosines, axis=1, keepdims=True)
+
+
+def classification(logits, labels):
+    """Cosine classification loss (equation 3), a scalar: mean over images and over the rows of logits.
+
+    logits: float32 [B, rows, C] of `class_logits`, labels: float32 [B, C].
+    """
+    labels = tf.broadcast_to(labels[:, tf.newaxis], tf.shape(logits))
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=labels, logits=logits))
+
+
+def subspace_entropy(logits, follow):
+    """Subspace entropy (equation 4), a scalar: the entropy of softmax(logits), mean over images and rows.
+
+    logits: float32 [B, rows, C] of `class_logits`. The release takes log(p + 1e-5) for log p.
+    """
+    p = tf.nn.softmax(logits)
+    log_p = tf.nn.log_softmax(logits) if follow == "paper" else tf.log(p + 1e-5)
+    return -tf.reduce_mean(tf.reduce_sum(p * log_p, axis=-1))

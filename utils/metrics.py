@@ -1,0 +1,128 @@
+"""Mean average precision that does not depend on the order of a sort.
+
+Short codes collide, so many pictures of a gallery are equally far from a query. A ranking that orders these
+by accident (by class, say, as the gallery lies) moves the figure by points.
+"""
+import numpy as np
+from scipy import sparse
+from scipy.special import gammaln
+
+from utils import retrieval
+
+
+def mean_average_precision(database, queries, relevance, n_DB, ties="expected"):
+    """The mean of `average_precision` over the queries, a float in 0..1."""
+    return float(average_precision(database, queries, relevance, n_DB, ties).mean())
+
+
+def average_precision(database, queries, relevance, n_DB, ties="expected"):
+    """AP of each query, float64 [Q], between 0 and 1.
+
+    The sum of the precisions at the relevant ones of the first n_DB ranks (all ranks of a smaller gallery),
+    divided by the number of relevant ones found there; a query that finds none counts 0 (release).
+
+    database: `retrieval.Database` of N pictures. queries: float32 [Q, D] features.
+    relevance: either the class of each query, int [Q], and then what `database.labels` puts in that class is
+        relevant; or 0/1 [Q, N], dense or scipy sparse.
+    ties: "expected" is the exact mean over all orders of the pictures at equal distance (McSherry and Najork,
+        ECIR 2008), "stable" puts them in gallery order. Equal is as computed, in float32; equal codes are.
+    Raises ValueError for arguments that do not fit together, and otherwise as `retrieval.each_query`.
+    """
+    if n_DB < 1:
+        raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
+    codes, inverse, counts = retrieval.distinct(database.codes)
+    relevant_places = _relevant_places(relevance, database.labels, len(queries), len(inverse))
+    cut = min(n_DB, len(inverse))
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(inverse) + 1))])
+    precision = np.empty(len(queries))
+
+    def expected(q, distance):
+        relevant = np.bincount(inverse[relevant_places(q)], minlength=len(counts))
+        precision[q] = _expected_ap(*_tie_groups(distance, counts, relevant), cut, harmonic)
+
+    def stable(q, distance):
+        relevant = np.zeros(len(inverse), bool)
+        relevant[relevant_places(q)] = True
+        order, _ = retrieval.ascending(distance[inverse])
+        precision[q] = _ap(relevant[order[:cut]])
+
+    visit = {"expected": expected, "stable": stable}.get(ties)
+    if visit is None:
+        raise ValueError(f"ties is {ties!r}, not 'expected' or 'stable'")
+    retrieval.each_query(visit, queries, database.codebooks, codes)
+    return precision
+
+
+def _relevant_places(relevance, labels, n_queries, n_gallery):
+    """A function from query to its relevant places in the gallery, int64 [R]."""
+    if sparse.issparse(relevance) or np.ndim(relevance) == 2:
+        if relevance.shape != (n_queries, n_gallery):
+            raise ValueError(f"relevance is {relevance.shape}, not {(n_queries, n_gallery)}")
+        if sparse.issparse(relevance):
+            rows = relevance.tocsr(copy=True)
+            rows.sum_duplicates()
+            rows.eliminate_zeros()
+            return lambda q: rows.indices[rows.indptr[q]:rows.indptr[q + 1]]
+        return lambda q: np.flatnonzero(relevance[q])
+    if labels is None or np.shape(relevance) != (n_queries,):
+        raise ValueError("classes need one for each query and a database with labels")
+    members = {label: np.flatnonzero(labels == label) for label in np.unique(relevance)}
+    return lambda q: members[relevance[q]]
+
+
+def _tie_groups(distance, counts, relevant):
+    """Ranks and relevant ones, int64 [1 + G] from 0, up to the end of each of the G groups at equal distance.
+
+    `distance` float32 [U], `counts` and `relevant` int64 [U], of each distinct code.
+    """
+    order, rises = retrieval.ascending(distance)
+    both = np.zeros(len(order) + 1, np.int64)
+    np.cumsum((relevant << 32 | counts)[order], out=both[1:])  # two counters in one integer: half the time
+    both = both[np.concatenate([[True], rises, [True]])]
+    return both & 0xFFFFFFFF, both >> 32
+
+
+def _expected_ap(end, found, cut, harmonic):
+    """Mean AP over the first `cut` ranks of all orders within groups; `harmonic` holds H_0, H_1, ..., H_N.
+
+    Only the group that straddles the cut has a say in how many relevant ones are found: as many as its places
+    above the cut draw without replacement. These then stand in any order, as in a whole group.
+    """
+    whole = np.searchsorted(end, cut, side="right") - 1  # how many groups end within the cut
+    some = np.flatnonzero(found[1:whole + 1] != found[:whole])
+    size, relevant = end[some + 1] - end[some], found[some + 1] - found[some]
+    total = _group(end[some], size, relevant, found[some], harmonic).sum()
+    places = cut - end[whole]
+    if not places:
+        return total / max(found[whole], 1)
+    drawn, chance = _hypergeometric(end[whole + 1] - end[whole], found[whole + 1] - found[whole], places)
+    total = total + _group(end[whole], places, drawn, found[whole], harmonic)
+    return chance @ (total / np.maximum(found[whole] + drawn, 1))
+
+
+def _group(start, n, r, before, harmonic):
+    """Expected sum of the precisions at r relevant ones among n ranks after `start`, `before` of them ahead.
+
+    Place i is relevant with chance r/n, and then (i-1)(r-1)/(n-1) more of the group are expected ahead.
+    The sum over i of r/n * (before + 1 + (i-1)(r-1)/(n-1)) / (start+i) comes down to harmonic numbers.
+    """
+    reciprocal = harmonic[start + n] - harmonic[start]
+    return r / n * ((before + 1) * reciprocal
+                    + (r - 1) / np.maximum(n - 1, 1) * (n - (start + 1) * reciprocal))
+
+
+def _hypergeometric(n, r, draws):
+    """Every number of relevant ones that `draws` of n, r of them relevant, can bring, and its chance."""
+    drawn = np.arange(max(0, draws - (n - r)), min(r, draws) + 1)
+    return drawn, np.exp(_log_choose(r, drawn) + _log_choose(n - r, draws - drawn) - _log_choose(n, draws))
+
+
+def _log_choose(n, k):
+    """Logarithm of the binomial coefficient."""
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+
+def _ap(relevant):
+    """AP of one ranking, `relevant` bool [ranks]."""
+    ranks = np.flatnonzero(relevant) + 1
+    return np.mean(np.arange(1, len(ranks) + 1) / ranks) if len(ranks) else 0.0

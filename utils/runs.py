@@ -1,0 +1,170 @@
+"""What surrounds a training loop: the session, the folder, starting and resuming, signals and logs."""
+import contextlib
+import json
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from model.tf1 import tf
+from utils import checkpoints, metrics, retrieval
+from utils.errors import UserError
+
+# Settings that may change when a run goes on: they leave what a step computes as it is.
+FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
+        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume"}
+
+
+def session(config):
+    """A Session that takes GPU memory as `config.gpu_memory_growth` says."""
+    options = tf.GPUOptions(allow_growth=config.gpu_memory_growth)
+    return tf.Session(config=tf.ConfigProto(gpu_options=options))
+
+
+@contextlib.contextmanager
+def only_training_in(folder):
+    """Hold `folder` (made where absent) for one training. UserError where it cannot be written or is held."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        lock = FileLock(folder / ".training.lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another training is writing to {folder}; wait for it, or set another "
+                        "model_save_path") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}); set another model_save_path") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_disk(folder, variables, n_checkpoints):
+    """UserError unless `n_checkpoints` + 1 checkpoints of `variables` fit onto the disk of `folder`."""
+    one = sum(4 * v.shape.num_elements() for v in variables)
+    need, free = (n_checkpoints + 1) * one, shutil.disk_usage(folder).free
+    if free < need:
+        raise UserError(f"the disk of {folder} has {free / 2**20:.0f} MiB left and the checkpoints need "
+                        f"{need / 2**20:.0f} MiB; make room or set another model_save_path")
+
+
+def check_batch(data, config):
+    """UserError where a step asks for more labelled or unlabelled images than there are."""
+    for kind in ("labelled", "unlabelled"):
+        there = len(getattr(data, kind))
+        if config.batch_size > there:
+            raise UserError(f"batch_size is {config.batch_size}, but there are {there} {kind} images; "
+                            f"set batch_size to {there} or less")
+
+
+def hold_back(data, config):
+    """Take `n_validation` labelled images, as many of each class, out of training, to be validation queries.
+
+    Returns (data without them, their indices). Raises UserError where that leaves nothing to train on.
+    """
+    labels = data.labels[data.labelled]
+    each = config.n_validation // len(np.unique(labels))
+    held = np.concatenate([data.labelled[labels == c][-each:] for c in np.unique(labels)]) if each else labels[:0]
+    if not 0 < len(held) < len(data.labelled):
+        raise UserError(f"n_validation is {config.n_validation}, but there are {len(data.labelled)} labelled images of "
+                        f"{len(np.unique(labels))} classes; set it to fewer, and at least one of each class")
+    return data._replace(labelled=np.setdiff1d(data.labelled, held)), held
+
+
+def held_back_map(encoder, data, held_back, config):
+    """mAP of the held-back images as queries, over every tenth image of the gallery."""
+    gallery = data.gallery[::10]
+    queries, _ = encoder(data.images[held_back])
+    _, codes = encoder(data.images[gallery])
+    database = retrieval.Database(codes, encoder.codebooks(), data.labels[gallery], {})
+    return metrics.mean_average_precision(database, queries, data.labels[held_back], config.n_DB)
+
+
+class Progress:
+    """How far a run has come: what its log, its checkpoints' JSON and its resumption need."""
+
+    def __init__(self, step=0, seconds=0.0, initial="random weights"):
+        self.step, self.seconds, self.initial = step, seconds, initial
+        self.losses, self.mAP = None, None
+
+    def about(self, config, data):
+        """The JSON-able settings and results that lie beside a checkpoint."""
+        return {"step": self.step, "epoch": self.step // (len(data.labelled) // config.batch_size),
+                "images": 2 * self.step * config.batch_size, "seconds": round(self.seconds, 1),
+                "initial": self.initial, "data": "sample" if data.sample else "full",
+                "losses": self.losses, "held_back_mAP": self.mAP, "tensorflow": tf.__version__,
+                "settings": config.model_dump(exclude={"resume"})}
+
+
+def newest(folder):
+    """The checkpoint in `folder` that has come furthest and can be resumed, or None."""
+    found = [(json.loads(file.read_text())["step"], str(file.with_suffix("")))
+             for file in Path(folder).glob("*.ckpt.json") if _resumable(file.with_suffix(""))]
+    return max(found)[1] if found else None
+
+
+def _resumable(path):
+    return path.name == "interrupted.ckpt" or path.name.removesuffix(".ckpt").isdigit()
+
+
+def start(session, folder, variables, config):
+    """Initial weights: the newest checkpoint's with `config.resume`, else pretrained or random ones. Says which.
+
+    Returns the run's Progress. Raises UserError where there is nothing to resume, where it was made with other
+    settings, and where a fresh training would mix with another's checkpoints.
+    """
+    path = newest(folder)
+    if config.resume:
+        if path is None:
+            raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
+        before = json.loads(Path(f"{path}.json").read_text())
+        _check_same(path, before["settings"], config)
+        checkpoints.restore(session, path, variables, config)
+        print(f"Resumed from {path}, iter {before['step']}")
+        return Progress(before["step"], before["seconds"], before["initial"])
+    if path is not None:
+        raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
+                        "or set another model_save_path")
+    if not Path(config.ImagNet_pretrained_path).exists():
+        print(f"No pretrained weights at {config.ImagNet_pretrained_path}: training from random weights")
+        return Progress()
+    count = checkpoints.load_pretrained(session, config.ImagNet_pretrained_path)
+    print(f"Loaded {count} pretrained variables from {config.ImagNet_pretrained_path}")
+    return Progress(initial=config.ImagNet_pretrained_path)
+
+
+def _check_same(path, before, config):
+    now = config.model_dump(mode="json")
+    for name in sorted(before.keys() - FREE):
+        if before[name] != now.get(name):
+            raise UserError(f"{path} was trained with {name}={before[name]} and the settings say {now.get(name)}; "
+                            f"set {name}={before[name]} to go on with it")
+
+
+@contextlib.contextmanager
+def interrupts(*signals):
+    """Yields a function that tells whether one of `signals` has come; inside, they only ask, they do not kill."""
+    came = []
+    before = {s: signal.signal(s, lambda number, frame: came.append(number)) for s in signals}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def log_line(epoch, step, values, rate, config):
+    """The release's line; its `ent` is the negative entropy."""
+    return (f"epoch: {epoch}/{config.total_epochs}, iter: {step} - (Batch) loss: {values.total:.4f}, "
+            f"hash: {values.n_pair:.4f}, cls: {values.classification:.4f}, ent: {-values.entropy:.4f}, lr: {rate:.5f}")
+
+
+def write_scalars(writer, step, **values):
+    """TensorBoard scalars."""
+    summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+    writer.add_summary(summary, step)
