@@ -153,6 +153,8 @@ def from_command_line(kind=Config, arguments=None):
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         meaning = " ".join((kind.model_fields[name].description or "").split())
+        if first["type"] == "missing":
+            raise UserError(f"--{name} is missing. {meaning}") from error
         raise UserError(f"{name} is {first['input']!r}: {first['msg'].lower()}. {meaning}") from error
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "

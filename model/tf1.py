@@ -7,7 +7,7 @@ import os
 
 # oneDNN doubles the speed on AVX2 processors, where TensorFlow leaves it off.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import PIL.Image
 import tensorflow.compat.v1 as tf

@@ -11,7 +11,8 @@ import pytest
 from utils import retrieval
 from utils.errors import UserError
 
-REFERENCE = np.load(Path(__file__).parent / "data" / "reference_retrieval.npz")
+ROOT = Path(__file__).parents[1]
+REFERENCE = np.load(ROOT / "tests" / "data" / "reference_retrieval.npz")
 N_BOOK = REFERENCE["codes"].shape[1]
 
 
@@ -30,7 +31,7 @@ def random_database(n, n_book=6, bits=2, seed=0):
 
 
 def table_distances(database, queries):
-    """The slow exact way, float64 [Q, N]: a table of every sub-query with every codeword, then gather and sum."""
+    """The slow exact way, float64 [Q, N]: a table of all sub-queries with all codewords, gather, sum."""
     parts = queries.astype(float).reshape(len(queries), len(database.codebooks), -1)
     table = 1 - np.einsum("qmd,mkd->qmk", parts, database.codebooks.astype(float))
     return sum(table[:, m, database.codes[:, m]] for m in range(len(database.codebooks)))
@@ -50,13 +51,11 @@ def test_distances_of_the_release():
 
 
 def test_ranking_of_the_release():
-    D, I = retrieval.search(reference_database(), REFERENCE["feature_raw"][:16], 64)
+    D, ids = retrieval.search(reference_database(), REFERENCE["feature_raw"][:16], 64)
     rank = REFERENCE["rank_q16_g64"].T
     theirs = np.take_along_axis(REFERENCE["pqDist_q16_g64"], rank.astype(int), 1)
     np.testing.assert_allclose(D, theirs, atol=2e-5)
-    same = I == rank
-    for q, place in zip(*np.nonzero(~same), strict=True):  # only pictures of one code may change places
-        assert (REFERENCE["codes"][I[q, place]] == REFERENCE["codes"][rank[q, place]]).all()
+    np.testing.assert_array_equal(REFERENCE["codes"][ids], REFERENCE["codes"][rank])  # or equals
 
 
 @pytest.mark.parametrize("block", [1, 1000, 2**24])
@@ -64,7 +63,8 @@ def test_distances_are_those_of_a_look_up_table(monkeypatch, block):
     monkeypatch.setattr(retrieval, "BLOCK", block)
     database = random_database(3000)
     queries = np.random.default_rng(1).standard_normal((7, 30), np.float32)
-    np.testing.assert_allclose(all_distances(database, queries), table_distances(database, queries), atol=1e-5)
+    expected = table_distances(database, queries)
+    np.testing.assert_allclose(all_distances(database, queries), expected, atol=1e-5)
 
 
 def test_search_orders_equal_distances_as_the_gallery():
@@ -72,16 +72,16 @@ def test_search_orders_equal_distances_as_the_gallery():
     queries = np.random.default_rng(1).standard_normal((7, 30), np.float32)
     everything = all_distances(database, queries)
     order = np.argsort(everything, axis=1, kind="stable")[:, :500]
-    D, I = retrieval.search(database, queries, 500)
-    assert np.unique(D[0]).size < 200  # there are ties
-    np.testing.assert_array_equal(I, order)
+    D, ids = retrieval.search(database, queries, 500)
+    assert np.unique(D[0]).size < 400  # there are ties
+    np.testing.assert_array_equal(ids, order)
     np.testing.assert_array_equal(D, np.take_along_axis(everything, order, 1))
 
 
 def test_search_returns_a_small_gallery_whole():
-    D, I = retrieval.search(random_database(9), np.ones((2, 30), np.float32), 15)
-    assert D.shape == I.shape == (2, 9)
-    assert sorted(I[0]) == list(range(9))
+    D, ids = retrieval.search(random_database(9), np.ones((2, 30), np.float32), 15)
+    assert D.shape == ids.shape == (2, 9)
+    assert sorted(ids[0]) == list(range(9))
 
 
 def test_ascending_is_a_stable_argsort():
@@ -172,16 +172,17 @@ def test_a_damaged_database_is_refused(tmp_path):
 
 def foreign():
     database = random_database(20)
-    parts = {"packed_codes": retrieval.pack(database.codes, 2), "codebooks": database.codebooks, "made_of": "{}"}
+    packed = retrieval.pack(database.codes, 2)
+    parts = {"packed_codes": packed, "codebooks": database.codebooks, "made_of": "{}"}
     yield {"features": np.zeros(3)}
-    yield parts | {"packed_codes": parts["packed_codes"][:, :1]}
+    yield parts | {"packed_codes": packed[:, :1]}
     yield parts | {"codebooks": database.codebooks[:, :3]}
     yield parts | {"labels": np.zeros(19, np.int64)}
     yield parts | {"made_of": "{"}
     yield parts | {"labels": np.array([print] * 20)}  # a pickle
 
 
-@pytest.mark.parametrize("arrays", foreign())
+@pytest.mark.parametrize("arrays", list(foreign()))
 def test_a_file_of_something_else_is_refused(tmp_path, arrays):
     np.savez(tmp_path / "codes.npz", **arrays)
     with pytest.raises(UserError, match="no retrieval database"):
@@ -197,9 +198,10 @@ def test_a_failed_save_leaves_the_old_database(tmp_path):
     path = tmp_path / "codes.npz"
     retrieval.save(path, random_database(10))
     before = path.read_bytes()
-    program = ("import sys; from tests.test_retrieval import random_database; from utils import retrieval, errors\n"
+    program = ("import sys; from utils import errors, retrieval\n"
+               "from tests.test_retrieval import random_database\n"
                "errors.run(lambda: retrieval.save(sys.argv[1], random_database(100_000)))")
-    ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True,
+    ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, cwd=ROOT,
                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
     assert ended.returncode == 2 and "codes.npz cannot be written" in ended.stderr
     assert "Traceback" not in ended.stderr

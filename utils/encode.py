@@ -4,20 +4,27 @@
 
 writes a database that `Demo.py --database=codes.npz` searches: raw features (float32 [N, D]), codes (uint8 [N, M]).
 """
-import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from config import Config, from_command_line
 from model import gpq
 from model.tf1 import tf
-from utils import checkpoints, errors, retrieval
+from utils import checkpoints, errors, pictures, retrieval, runs
 
 BATCH = 100
-PICTURES = tuple(Image.registered_extensions())
+
+
+class Options(Config):
+    """GPQ's settings, what to encode and where to."""
+
+    images: str
+    """Folder of pictures, or .npy file of uint8 [N, 32, 32, 3]."""
+
+    out: str
+    """File to write, .npz."""
 
 
 class Encoder:
@@ -50,3 +57,26 @@ class Encoder:
     def codebooks(self):
         """What distances are taken to: float32 [M, K, d]."""
         return self._session.run(self._graph.codebooks)
+
+
+def made_of(config):
+    """What decides an image's code, JSON-able: a database is good for no other."""
+    return {"checkpoint": checkpoints.fingerprint(config.checkpoint), "follow": config.follow}
+
+
+def main():
+    config = from_command_line(Options)
+    images, names = pictures.read_all(config.images, config.image_size)
+    with tf.Graph().as_default(), runs.session(config) as session:
+        encoder = Encoder(config, session, config.checkpoint)
+        features, codes = encoder(images, "encoding")
+        codebooks = encoder.codebooks()
+    made = {**made_of(config), "images": str(Path(config.images).resolve())}
+    database = retrieval.Database(codes, codebooks, None, made, names)
+    retrieval.save(config.out, database, features=features, codes=codes)
+    print(f"{config.out}: {len(codes)} images, features {list(features.shape)}, {config.n_bits}-bit codes, "
+          f"{len(retrieval.distinct(codes).counts)} distinct")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,143 @@
+"""1,000 queries x 54,000 pictures, from features to mAP: ours, faiss, and the way of the release, in one run.
+
+    python -m benchmarks.search                      # two made-up galleries: codes collide, or all differ
+    python -m benchmarks.search --database=x.npz     # the gallery of a saved database
+    python -m benchmarks.search --slow=1000          # the slow way whole instead of scaled up
+
+The slow way goes the release's steps in code of our own. The release itself, measured apart on two AMD EPYC
+cores, took 79 s. faiss (pip install faiss-cpu) is left out where it is not installed.
+"""
+import argparse
+import os
+import platform
+import time
+
+import numpy as np
+
+from utils import metrics, retrieval
+
+N, QUERIES, CLASSES, M, K, D = 54_000, 1000, 10, 12, 16, 12
+
+
+def colliding(rng):
+    """About 2,700 codes around ten class centres, a few of them frequent, a quarter of the pictures off."""
+    centres = rng.integers(0, K, (CLASSES, 1, M), dtype=np.uint8)
+    strays = rng.random((CLASSES, 320, M)) < np.linspace(0, 0.6, 320)[:, None]
+    codes = np.where(strays, rng.integers(0, K, strays.shape, dtype=np.uint8), centres)
+    frequency = 1 / np.arange(5, 325)
+
+    def draw(labels):
+        seen_as = np.where(rng.random(len(labels)) < 0.25, rng.integers(0, CLASSES, len(labels)), labels)
+        return codes[seen_as, rng.choice(320, len(labels), p=frequency / frequency.sum())]
+
+    codebooks = rng.standard_normal((M, K, D)).astype(np.float32)
+    labels, wanted = np.repeat(np.arange(CLASSES), N // CLASSES), np.arange(QUERIES) % CLASSES
+    queries = retrieval.reconstruct(codebooks, draw(wanted)) + rng.standard_normal((QUERIES, M * D))
+    return retrieval.Database(draw(labels), codebooks, labels, {}), queries.astype(np.float32), wanted
+
+
+def different(rng):
+    """The worst case: random codes, of which hardly two are equal."""
+    codes = rng.integers(0, K, (N, M), dtype=np.uint8)
+    database = retrieval.Database(codes, rng.standard_normal((M, K, D)).astype(np.float32),
+                                  np.repeat(np.arange(CLASSES), N // CLASSES), {})
+    return database, rng.standard_normal((QUERIES, M * D)).astype(np.float32), np.arange(QUERIES) % CLASSES
+
+
+def saved(path, rng):
+    """A saved database; the queries are some of its own reconstructions with noise."""
+    database = retrieval.load(path)
+    some = rng.integers(0, len(database.codes), QUERIES)
+    queries = retrieval.reconstruct(database.codebooks, database.codes[some])
+    noise = queries.std() * rng.standard_normal(queries.shape)
+    return database, (queries + noise).astype(np.float32), database.labels[some]
+
+
+def ours(database, queries, classes, ties):
+    return metrics.average_precision(database, queries, classes, len(database.codes), ties)
+
+
+def with_faiss(database, queries, classes):
+    """The same codes and codebooks in an IndexPQ, asked for all pictures; vectorised AP of its ranking."""
+    import faiss
+
+    n_book, n_words, length = database.codebooks.shape
+    index = faiss.IndexPQ(n_book * length, n_book, n_words.bit_length() - 1, faiss.METRIC_INNER_PRODUCT)
+    faiss.copy_array_to_vector(database.codebooks.ravel(), index.pq.centroids)
+    index.is_trained = True
+    index.add(retrieval.reconstruct(database.codebooks, database.codes))
+    _, ids = index.search(queries, len(database.codes))
+    return np.array([rank_ap(database.labels[row] == c) for row, c in zip(ids, classes, strict=True)])
+
+
+def rank_ap(right):
+    ranks = np.flatnonzero(right) + 1
+    return np.mean(np.arange(1, len(ranks) + 1) / ranks)
+
+
+def slow_way(database, queries, classes):
+    """As the release goes about it: look-up table, gather, argsort, and a Python loop over the ranks."""
+    found = []
+    for query, wanted in zip(queries, classes, strict=True):
+        table = 1 - np.einsum("md,mkd->mk", query.reshape(len(database.codebooks), -1), database.codebooks)
+        distance = table[np.arange(len(table)), database.codes].sum(axis=1)
+        hits, total = 0, 0.0
+        for rank, label in enumerate(database.labels[np.argsort(distance)], start=1):
+            if label == wanted:
+                hits += 1
+                total += hits / rank
+        found.append(total / max(hits, 1))
+    return np.array(found)
+
+
+def timed(way, runs, *arguments):
+    """(median seconds, what `way` returned)."""
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        result = way(*arguments)
+        seconds.append(time.perf_counter() - start)
+    return np.median(seconds), result
+
+
+def compare(title, database, queries, classes, runs, slow):
+    """Print a table: every way's seconds, mAP, and mAP of the first `slow` queries."""
+    n_codes = len(retrieval.distinct(database.codes).codes)
+    n = len(database.codes)
+    print(f"\n{title}: {len(queries):,} queries x {n:,} pictures, {n_codes:,} distinct codes")
+    print(f"{'':34}{'seconds':>9}{'mAP':>10}{f'mAP of {slow}':>14}")
+
+    def show(name, seconds, precision):
+        whole = f"{precision.mean():10.6f}" if len(precision) == len(queries) else f"{'':10}"
+        print(f"{name:34}{seconds:9.2f}{whole}{precision[:slow].mean():14.6f}", flush=True)
+
+    for ties in ("expected", "stable"):
+        show(f"ours, ties {ties}", *timed(ours, runs, database, queries, classes, ties))
+    try:
+        show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, classes))
+    except ImportError:
+        print("faiss: not installed (pip install faiss-cpu)")
+    seconds, precision = timed(slow_way, 1, database, queries[:slow], classes[:slow])
+    scaled = "" if slow == len(queries) else f" ({slow} queries, scaled)"
+    show(f"slow way{scaled}", seconds * len(queries) / slow, precision)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--database", help="a saved database with labels, instead of the made-up galleries")
+    parser.add_argument("--slow", type=int, default=20, help="queries that the slow way is timed on")
+    parser.add_argument("--runs", type=int, default=3, help="runs, of which the median counts (slow way: 1)")
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}; "
+          f"seconds are the median of {options.runs} runs, the slow way's of one")
+    rng = np.random.default_rng(0)
+    if options.database:
+        galleries = {options.database: saved(options.database, rng)}
+    else:
+        galleries = {"codes that collide": colliding(rng), "codes all different": different(rng)}
+    for title, gallery in galleries.items():
+        compare(title, *gallery, options.runs, options.slow)
+
+
+if __name__ == "__main__":
+    main()

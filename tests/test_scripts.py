@@ -1,0 +1,266 @@
+"""train.py, Demo.py and utils.encode, end to end on real images with a tiny schedule."""
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import Demo
+import train
+from config import Config, from_command_line
+from model.tf1 import tf
+from utils import checkpoints, cifar10, encode, metrics, retrieval, runs
+from utils.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A folder whose `sample/` is a tenth of the repository's: 10 queries, 50 labelled, 540 gallery."""
+    folder = tmp_path_factory.mktemp("cifar10") / "sample"
+    folder.mkdir()
+    data = cifar10.load(ROOT / "cifar10" / "sample")
+    keep = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
+    np.save(folder / "positions.npy", data.positions[keep])
+    for number, name in enumerate(cifar10.BATCHES):
+        rows = keep[data.positions[keep] // 10000 == number]
+        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows), b"labels": data.labels[rows].tolist(),
+                 b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
+        with open(folder / name, "wb") as file:
+            cifar10._PublishedPickler(file, protocol=2).dump(batch)
+    return folder.parent
+
+
+def options(kind, *arguments):
+    return from_command_line(kind, [*SMALL, *arguments])
+
+
+def variables(path):
+    reader = tf.train.NewCheckpointReader(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+@pytest.fixture(scope="module")
+def trained(data_dir, tmp_path_factory):
+    """The folder of an uncut run of 4 epochs of 5 steps."""
+    folder = tmp_path_factory.mktemp("uncut")
+    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={folder}",
+                        "--total_epochs=4", "--save_term=2"))
+    return folder
+
+
+def test_training_writes_what_demo_loads(trained):
+    names = {file.name for file in trained.iterdir()}
+    assert {f"{stem}.ckpt{part}" for stem in ("2", "4", "12bits_example")
+            for part in (".data-00000-of-00001", ".index", ".json")} <= names
+    assert not any(name.startswith(".unfinished") or name.endswith(".meta") for name in names)
+    about = json.loads((trained / "12bits_example.ckpt.json").read_text())
+    assert (about["step"], about["epoch"], about["images"]) == (20, 4, 400)
+    assert about["settings"]["n_book"] == 3 and np.isfinite(about["losses"]["total"])
+    assert not any(name.endswith(checkpoints.OPTIMISER) for name in variables(trained / "12bits_example.ckpt"))
+    events = next((trained / "logs").iterdir())
+    tags = {value.tag for event in tf.train.summary_iterator(str(events)) for value in event.summary.value}
+    assert tags == {"n_pair", "classification", "entropy", "total", "learning_rate"}
+
+
+def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_dir, tmp_path):
+    command = [sys.executable, "train.py", *SMALL, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+               "--total_epochs=4", "--save_term=2"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
+        seen = next(line for line in process.stdout if "iter: 10" in line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert "epoch: 2/4" in seen and process.returncode == 0
+    assert "go on with --resume" in rest
+    stopped = json.loads((tmp_path / "interrupted.ckpt.json").read_text())["step"]
+    assert 10 <= stopped < 20
+    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+                        "--total_epochs=4", "--save_term=2", "--resume"))
+    uncut, resumed = variables(trained / "4.ckpt"), variables(tmp_path / "4.ckpt")
+    assert uncut.keys() == resumed.keys()
+    for name in uncut:
+        np.testing.assert_array_equal(uncut[name], resumed[name], name)
+
+
+def test_training_lowers_the_loss_and_reports_held_back_map(data_dir, tmp_path, capsys):
+    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=8",
+                        "--save_term=100", "--eval_term=8", "--n_validation=10"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "(Batch)" in line]
+    losses = [float(line.split("loss: ")[1].split(",")[0]) for line in lines]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+    about = json.loads((tmp_path / "8.ckpt.json").read_text())
+    assert 0 < about["held_back_mAP"] <= 1 and about["step"] == 8 * 4
+
+
+def test_a_fresh_run_never_mixes_with_an_earlier_one(trained, data_dir):
+    with pytest.raises(UserError, match="--resume"):
+        train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={trained}"))
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(data_dir, tmp_path):
+    arguments = [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--save_term=1"]
+    train.train(options(train.Options, *arguments, "--total_epochs=1"))
+    before = variables(tmp_path / "1.ckpt")
+    about = json.loads((tmp_path / "1.ckpt.json").read_text())
+    about["settings"]["learning_rate"] = 1e30
+    (tmp_path / "1.ckpt.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="newest good checkpoint is .*1.ckpt; lower learning_rate"):
+        train.train(options(train.Options, *arguments, "--total_epochs=9", "--resume", "--learning_rate=1e30"))
+    assert runs.newest(tmp_path) == str(tmp_path / "1.ckpt")
+    after = variables(tmp_path / "1.ckpt")
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_pretrained_weights_are_used_where_there_are_some(trained, data_dir, tmp_path, capsys):
+    import scipy.io
+    arrays = {f"{name}:0": value for name, value in variables(trained / "12bits_example.ckpt").items()
+              if name.startswith("Fixed_VGG") and "dense" not in name}
+    scipy.io.savemat(tmp_path / "F.mat", arrays)
+    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=1",
+                        f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}"))
+    assert "Loaded 40 pretrained variables" in capsys.readouterr().out
+    assert json.loads((tmp_path / "1.ckpt.json").read_text())["initial"] == str(tmp_path / "F.mat")
+
+
+def demo(trained, data_dir, *arguments):
+    return options(Demo.Options, f"--data_dir={data_dir}", f"--model_save_path={trained}",
+                   f"--model_load_path={trained}/12bits_example.ckpt", *arguments)
+
+
+@pytest.mark.parametrize("follow", ["release", "paper"])
+def test_demo_prints_the_map_of_a_plain_search(trained, data_dir, tmp_path, monkeypatch, capsys, follow):
+    monkeypatch.chdir(tmp_path)
+    config = demo(trained, data_dir, "--query=3", f"--follow={follow}")
+    Demo.evaluate(config)
+    out = capsys.readouterr().out
+    printed = float(out.split("12bits_example.ckpt mAP: ")[1].split()[0])
+    assert "distinct codes of 12 bits" in out and "seconds: data" in out
+    with Image.open("retrieval_result_3.png") as figure:
+        assert figure.width > 500
+
+    data = cifar10.load(data_dir)
+    with tf.Graph().as_default(), tf.Session() as session:
+        encoder = encode.Encoder(config, session, config.checkpoint)
+        queries, _ = encoder(data.images[data.query])
+        _, codes = encoder(data.images[data.gallery])
+        books = encoder.codebooks()
+    table = np.einsum("qmd,mkd->qmk", queries.reshape(10, 3, 4), books).astype(np.float64)
+    distances = 3 - sum(table[:, m, codes[:, m]] for m in range(3))
+    distances = np.round(distances, 5)  # equal codes tie; rounding makes the plain way agree on that
+    expected = []
+    for distance, label in zip(distances, data.labels[data.query], strict=True):
+        good = data.labels[data.gallery] == label
+        shuffled = []
+        for seed in range(200):
+            order = np.lexsort((np.random.default_rng(seed).permutation(540), distance))
+            ranks = np.flatnonzero(good[order]) + 1
+            shuffled.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+        expected.append(np.mean(shuffled))
+    assert printed == pytest.approx(np.mean(expected), abs=2e-3)
+
+
+def test_demo_uses_its_database_again_only_for_the_same_checkpoint_and_settings(
+        trained, data_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (trained / "12bits_example.ckpt.database.npz").unlink(missing_ok=True)
+    again = "Retrieval database from"
+    Demo.evaluate(demo(trained, data_dir))
+    first = capsys.readouterr().out
+    Demo.evaluate(demo(trained, data_dir))
+    second = capsys.readouterr().out
+    Demo.evaluate(demo(trained, data_dir, "--follow=paper"))
+    third = capsys.readouterr().out
+    Demo.evaluate(demo(trained, data_dir, f"--model_load_path={trained}/2.ckpt", "--follow=paper"))
+    assert again not in first and again in second and again not in third + capsys.readouterr().out
+    assert first.split("mAP: ")[1][:6] == second.split("mAP: ")[1][:6]
+
+
+def test_demo_honours_the_similarity_file(trained, data_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cifar10, "relevance", lambda path, data: np.ones((10, 540), bool))
+    Demo.evaluate(demo(trained, data_dir))
+    assert "mAP: 1.0000" in capsys.readouterr().out
+
+
+def test_demo_refuses_a_query_out_of_range(trained, data_dir):
+    with pytest.raises(UserError, match="query is 10, but the queries are 0 to 9"):
+        Demo.evaluate(demo(trained, data_dir, "--query=10"))
+
+
+def test_any_picture_can_be_searched_for(trained, data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGBA", (50, 20), (255, 0, 0, 100)).save("see through.png")
+    Demo.evaluate(demo(trained, data_dir, "--image=see through.png"))
+    assert Path("retrieval_result_see through.png").exists()
+
+
+def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = cifar10.load(data_dir)
+    Path("mine").mkdir()
+    for i in range(20):
+        Image.fromarray(data.images[data.gallery[i * 25]]).save(f"mine/{i:02}.png")
+    np.save("mine.npy", data.images[data.gallery[:500:25]])
+    # With both sides normalised a picture's own code is the nearest there can be.
+    common = [*SMALL, "--follow=paper", f"--model_load_path={trained}/12bits_example.ckpt"]
+    for source, out in (("mine", "a.npz"), ("mine.npy", "b.npz")):
+        monkeypatch.setattr(sys, "argv", ["encode", *common, f"--images={source}", f"--out={out}"])
+        encode.main()
+    with np.load("a.npz") as a, np.load("b.npz") as b:
+        assert a["features"].shape == (20, 12) and a["features"].dtype == np.float32
+        assert a["codes"].shape == (20, 3) and a["codes"].dtype == np.uint8
+        np.testing.assert_array_equal(a["codes"], b["codes"])
+        np.testing.assert_array_equal(retrieval.load("a.npz").codes, a["codes"])
+    capsys.readouterr()
+    for database, name in (("a.npz", "07.png"), ("b.npz", "7")):
+        Demo.search_own(options(Demo.Options, *common, f"--database={database}", "--image=mine/07.png"))
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 16
+        nearest = lines[0].split()[0]
+        assert name in [line.split()[1] for line in lines[:15] if line.split()[0] == nearest]
+    with pytest.raises(UserError, match="was not made with"):
+        Demo.search_own(options(Demo.Options, *common, "--follow=release", "--database=a.npz", "--image=mine/07.png"))
+    with pytest.raises(UserError, match="add --image"):
+        Demo.search_own(options(Demo.Options, *common, "--database=a.npz"))
+
+
+@pytest.mark.parametrize("command", [
+    ["train.py", "--batch_size=501"],
+    ["train.py", "--bn_word=0"],
+    ["Demo.py", "--model_load_path=nowhere.ckpt"],
+    ["Demo.py", "--image=nowhere.png"],
+    ["-m", "utils.encode", "--images=nowhere", "--out=x.npz"],
+    ["-m", "utils.encode", "--out=x.npz"],
+])
+def test_a_mistake_ends_in_one_sentence(command, tmp_path):
+    place = [] if "utils.encode" in command else [f"--model_save_path={tmp_path}"]
+    done = subprocess.run([sys.executable, *command, *place], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("No full CIFAR-10")]
+    assert len(said) == 1 and len(said[0]) > 40
+
+
+def test_the_shipped_checkpoint_scores_what_its_json_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    config = from_command_line(Demo.Options, [f"--data_dir={ROOT / 'cifar10' / 'sample'}",
+                                              f"--model_save_path={tmp_path}"])
+    about = json.loads(Path(f"{config.checkpoint}.json").read_text())
+    data = cifar10.load(config.data_dir)
+    with tf.Graph().as_default(), tf.Session() as session:
+        encoder = encode.Encoder(config, session, config.checkpoint)
+        queries, _ = encoder(data.images[data.query])
+        gallery = data.gallery[::5]
+        _, codes = encoder(data.images[gallery])
+        database = retrieval.Database(codes, encoder.codebooks(), data.labels[gallery], {})
+    mean = metrics.mean_average_precision(database, queries, data.labels[data.query], Config().n_DB)
+    assert about["data"] == "full"
+    assert mean > 0.4
