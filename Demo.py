@@ -101,8 +101,9 @@ def evaluate(config):
     figure = f"retrieval_result_{name}.png"
     figures.ranked_list(figure, picture, title, list(data.images[data.gallery[places[0]]]), titles, right)
     stages.done("figure")
-    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, "
-          f"{len(retrieval.distinct(database.codes).counts)} distinct codes of {config.n_bits} bits; ranked list: {figure}")
+    n_distinct = len(retrieval.distinct(database.codes).counts)
+    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {n_distinct} distinct codes of "
+          f"{config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
 
 

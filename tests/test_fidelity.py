@@ -129,8 +129,9 @@ def test_learning_rates(reference, compute):
 def test_moves_of_one_adam_step(ours, reference):
     for name in moved(reference, ours.gradients):
         move = np.linalg.norm(ours.after[name].astype(np.float64) - ours.before[name])
-        assert move == pytest.approx(float(reference[f"delta_l2:{name}"]), rel=1e-3), name
-        np.testing.assert_allclose(ours.after[name], reference[f"after:{name}"], atol=1e-6, rtol=0, err_msg=name)
+        assert move == pytest.approx(float(reference[f"delta_l2:{name}"]), rel=1e-5), name
+        for moving in (name, *slots(name)):
+            np.testing.assert_allclose(ours.after[moving], reference[f"after:{moving}"], atol=2e-7, rtol=0)
 
 
 def test_moves_of_adams_slots(ours, reference):
@@ -158,7 +159,7 @@ def test_step_and_decay_powers_move(ours, reference):
 
 
 def test_moving_averages_of_both_towers(ours, reference):
-    """In the reference's run the unlabelled tower came first; the other order is up to 1e-2 away."""
+    """In the reference's run the unlabelled tower came first; the other order would be up to 9e-3 away."""
     names = [name for name in ours.after if "/moving_" in name]
     assert len(names) == 40
     for name in names:

@@ -11,7 +11,8 @@ def ranked_list(path, query, query_title, images, titles, right):
     """Save the query and its nearest images, nearest first, to `path`.
 
     query: uint8 [H, W, 3]; images: a list of uint8 [H, W, 3], or None for one that cannot be shown; titles: one
-    text each; right: one bool each (green or red frame), or None where nobody knows (grey). Raises UserError where `path` cannot be written.
+    text each; right: one bool each (green or red frame), or None where nobody knows (grey). Raises UserError where
+    `path` cannot be written.
     """
     rows = -(-(len(images) + 1) // COLUMNS)
     figure = Figure(figsize=(1.2 * COLUMNS, 1.55 * rows), dpi=100, layout="constrained")
