@@ -103,9 +103,10 @@ def test_retrieval_of_the_paper(compute):
     def graph(images):
         settings = dict(n_book=M, len_code=D, intn_word=K, n_CLASSES=5, alpha=20.0)
         return [gpq.retrieval_graph(images, SimpleNamespace(**settings, follow=follow))
-                for follow in ("paper", "release")] + [gpq._tables(SimpleNamespace(**settings))]
+                for follow in ("paper", "release")] + [{v.op.name: v for v in tf.global_variables()}]
 
-    paper, release, (z, prototypes) = compute(graph, images)
+    paper, release, variables = compute(graph, images)
+    z, prototypes = (variables[name].reshape(-1, M, D) for name in "ZC")
     raw = release.features.reshape(5, M, D)
     np.testing.assert_allclose(paper.features.reshape(5, M, D), unit(raw), atol=1e-5)
     np.testing.assert_array_equal(release.codebooks, z.swapaxes(0, 1))

@@ -85,19 +85,17 @@ def _tie_groups(distance, counts, relevant):
 def _expected_ap(end, found, cut, harmonic):
     """Mean AP over the first `cut` ranks of all orders within groups; `harmonic` holds H_0, H_1, ..., H_N.
 
-    Only the group that straddles the cut has a say in how many relevant ones are found: as many as its places
-    above the cut draw without replacement. These then stand in any order, as in a whole group.
+    Only the last group, which may straddle the cut, has a say in how many relevant ones are found: as many as
+    its places above the cut draw without replacement. These then stand in any order, as in a whole group.
     """
-    whole = np.searchsorted(end, cut, side="right") - 1  # how many groups end within the cut
-    some = np.flatnonzero(found[1:whole + 1] != found[:whole])
+    last = np.searchsorted(end, cut) - 1
+    some = np.flatnonzero(found[1:last + 1] != found[:last])
     size, relevant = end[some + 1] - end[some], found[some + 1] - found[some]
     total = _group(end[some], size, relevant, found[some], harmonic).sum()
-    places = cut - end[whole]
-    if not places:
-        return total / max(found[whole], 1)
-    drawn, chance = _hypergeometric(end[whole + 1] - end[whole], found[whole + 1] - found[whole], places)
-    total = total + _group(end[whole], places, drawn, found[whole], harmonic)
-    return chance @ (total / np.maximum(found[whole] + drawn, 1))
+    places = cut - end[last]
+    drawn, chance = _hypergeometric(end[last + 1] - end[last], found[last + 1] - found[last], places)
+    total = total + _group(end[last], places, drawn, found[last], harmonic)
+    return chance @ (total / np.maximum(found[last] + drawn, 1))
 
 
 def _group(start, n, r, before, harmonic):

@@ -24,10 +24,9 @@ def read(path, size):
 
 
 def _to_rgb(picture):
-    if picture.mode.startswith(("I", "F")):
-        # 16-bit grey: Pillow would clip it at 255 and not scale it.
-        levels = np.asarray(picture, np.float64)
-        picture = Image.fromarray((levels / (65535 if levels.max() > 255 else 255) * 255).clip(0, 255).astype(np.uint8))
+    if picture.mode.startswith("I"):
+        # 16 bits a pixel; Pillow's own conversion clips them at 255.
+        picture = Image.fromarray((np.asarray(picture, np.int64) // 257).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

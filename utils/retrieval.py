@@ -3,6 +3,7 @@
 The asymmetric (look-up-table) distance of a query to a code is M less the inner product of the query with the
 code's reconstruction. Equal codes share it, so it is computed once a distinct code, in one matrix product.
 """
+import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -133,11 +134,13 @@ def save(path, database, **more):
     arrays = {"labels": database.labels, "names": database.names}
     arrays = {key: value for key, value in arrays.items() if value is not None}
     packed = pack(database.codes, _bits(database.codebooks))
+    made_of = json.dumps(database.made_of)
+    whole = io.BytesIO()  # numpy 1.26 stumbles over its open zip when a disk is full
+    np.savez(whole, packed_codes=packed, codebooks=database.codebooks, made_of=made_of, **arrays, **more)
     part = f"{path}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
-            np.savez(file, packed_codes=packed, codebooks=database.codebooks,
-                     made_of=json.dumps(database.made_of), **arrays, **more)
+            file.write(whole.getbuffer())
         os.replace(part, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}; choose another path") from error

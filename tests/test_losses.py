@@ -1,0 +1,171 @@
+"""Each loss of both forms against float64 numpy written from the equations, and the signs of the mini-max."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from config import Config
+from model import gpq, losses
+from model.tf1 import tf
+
+B, M, D, C = 9, 4, 3, 5
+BETA = 4.0
+FORMS = ("release", "paper")
+
+
+def random_batch(seed):
+    """x, q: float32 [B, M, D] of unit sub-vectors; prototypes: float32 [C, M, D]; multi-label labels [B, C]."""
+    generator = np.random.default_rng(seed)
+    x, q = (unit(generator.standard_normal((B, M, D))).astype(np.float32) for _ in range(2))
+    prototypes = 3 * generator.standard_normal((C, M, D), dtype=np.float32)
+    labels = (generator.random((B, C)) < 0.4).astype(np.float32)
+    labels[np.arange(B), generator.integers(0, C, B)] = 1
+    return x, q, prototypes, labels
+
+
+def one_of(labels):
+    """The first label of each row, one-hot."""
+    return np.eye(C, dtype=np.float32)[labels.argmax(axis=1)]
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def log_softmax(x):
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def expected_n_pair(x, q, labels, follow):
+    """Equation 2, anchor by anchor."""
+    x, q, labels = (array.astype(np.float64).reshape(B, -1) for array in (x, q, labels))
+    loss = 0
+    for b in range(B):
+        shared = np.array([labels[b] @ other for other in labels])
+        loss -= (shared / shared.sum()) @ log_softmax(q @ x[b]) / B
+    lengths = np.mean([a @ a + b @ b for a, b in zip(x, q, strict=True)])
+    return loss + (0.25 * 0.002 * lengths if follow == "release" else 0)
+
+
+def expected_logits(x, prototypes, follow):
+    """A list of float64 [B, C]: the paper's, one a codebook; the release's, their mean, with beta twice."""
+    x, prototypes = x.astype(np.float64), unit(prototypes.astype(np.float64))
+    each = [BETA * x[:, m] @ prototypes[:, m].T for m in range(M)]
+    return each if follow == "paper" else [BETA * np.mean(each, axis=0)]
+
+
+def expected_classification(x, prototypes, labels, follow):
+    """Equation 3."""
+    return np.mean([-(labels * log_softmax(logits)).sum(axis=1) for logits in expected_logits(x, prototypes, follow)])
+
+
+def expected_entropy(x, prototypes, follow):
+    """Equation 4."""
+    p = [np.exp(log_softmax(logits)) for logits in expected_logits(x, prototypes, follow)]
+    return np.mean([-(each * np.log(each + (1e-5 if follow == "release" else 0))).sum(axis=1) for each in p])
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_n_pair(compute, follow, seed):
+    x, q, _, labels = random_batch(seed)
+    assert labels.sum(axis=1).max() > 1
+    for given in (labels, one_of(labels)):
+        found = compute(lambda *batch: losses.n_pair_pq(*batch, follow), x, q, given)
+        assert found == pytest.approx(expected_n_pair(x, q, given, follow), rel=1e-5)
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_classification(compute, follow, seed):
+    x, _, prototypes, labels = random_batch(seed)
+    labels = one_of(labels)
+    found = compute(lambda x, c, y: losses.classification(losses.class_logits(x, c, BETA, follow), y),
+                    x, prototypes, labels)
+    assert found == pytest.approx(expected_classification(x, prototypes, labels, follow), rel=1e-5)
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy(compute, follow, seed):
+    x, _, prototypes, _ = random_batch(seed)
+    found = compute(lambda x, c: losses.subspace_entropy(losses.class_logits(x, c, BETA, follow), follow),
+                    x, prototypes)
+    assert found == pytest.approx(expected_entropy(x, prototypes, follow), rel=1e-5)
+
+
+def test_entropy_of_a_certain_batch_is_finite(compute):
+    """Probabilities that round to 0 count 0."""
+    certain = np.array([[[0, 200, -200]]], np.float32)
+    paper, release = compute(lambda logits: [losses.subspace_entropy(logits, form) for form in ("paper", "release")],
+                             certain)
+    assert paper == pytest.approx(0) and release == pytest.approx(0, abs=2e-5)
+
+
+def test_the_releases_losses(compute, reference):
+    """From the features of the reference's fixed batch."""
+    def graph(x, q, u, prototypes, labels):
+        x, q, u, prototypes = (tf.reshape(array, [-1, 12, 12]) for array in (x, q, u, prototypes))
+        seen, unseen = (losses.class_logits(tower, prototypes, BETA, "release") for tower in (x, u))
+        return (losses.n_pair_pq(x, q, labels, "release"), losses.classification(seen, labels),
+                -losses.subspace_entropy(unseen, "release"))
+
+    names = ("train_feature_S_intra", "train_descriptor_S", "train_feature_T_intra", "Prototypes",
+             "train_labels_onehot")
+    found = compute(graph, *(reference[name] for name in names))
+    np.testing.assert_allclose(found, [reference[f"loss_{name}"] for name in ("hash", "cls", "entropy")], atol=1e-5)
+
+
+def test_gradient_reversal(compute):
+    def graph(x):
+        forward = losses.reverse_gradient(x)
+        return forward, tf.gradients(tf.reduce_sum(forward ** 3), x)[0]
+
+    x, *_ = random_batch(0)
+    forward, gradient = compute(graph, x)
+    np.testing.assert_array_equal(forward, x)
+    np.testing.assert_allclose(gradient, -3 * x ** 2, rtol=1e-6)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def network(request):
+    """The loss graph of 4 + 4 random images with unequal weights: what it gives, and a Session."""
+    config = Config(follow=request.param, lam_1=0.3, lam_2=0.7, n_book=M, len_code=D, n_CLASSES=C)
+    images = np.random.default_rng(0).standard_normal((2, 4, 32, 32, 3), dtype=np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        labelled, unlabelled = map(tf.constant, images)
+        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config)
+        session.run(tf.global_variables_initializer())
+        yield SimpleNamespace(config=config, session=session, losses=values,
+                              variables={v.op.name: v for v in tf.trainable_variables()})
+
+
+def test_total_weighs_the_losses(network):
+    """The paper's lambda_1 belongs to classification; the release's lam_1, 0.3 here, to entropy."""
+    found = network.session.run(network.losses)
+    on_classes, on_entropy = (0.7, 0.3) if network.config.follow == "release" else (0.3, 0.7)
+    expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy
+    assert found.total == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name, sign", [("Fixed_VGG/dense/bias", -1), ("C", 1)])
+def test_features_minimise_the_entropy_that_prototypes_maximise(network, name, sign):
+    """Against the slope of the entropy itself, which reversal leaves alone, along its graph's gradient."""
+    session, variable = network.session, network.variables[name]
+    start, gradient = session.run([variable, tf.gradients(network.losses.entropy, variable)[0]])
+    length = np.linalg.norm(gradient)
+    step = 0.01 * gradient / length
+    entropies = []
+    for moved in (start + step, start - step):
+        variable.load(moved, session)
+        entropies.append(float(session.run(network.losses.entropy)))
+    variable.load(start, session)
+    slope = (entropies[0] - entropies[1]) / 0.02
+    assert slope == pytest.approx(sign * length, rel=0.02)
+
+
+def test_codewords_learn_from_n_pair_alone(network):
+    z = network.variables["Z"]
+    assert tf.gradients(network.losses.n_pair, z) != [None]
+    assert tf.gradients([network.losses.classification, network.losses.entropy], z) == [None]
