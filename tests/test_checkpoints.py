@@ -76,15 +76,9 @@ def test_saving_again_replaces(tmp_path):
     assert not equal(first, second) and equal(read(path), second)
 
 
-def out_of_space(*_):
-    return OSError(errno.ENOSPC, "No space left on device")
-
-
-def exhausted(*_):
-    return tf.errors.ResourceExhaustedError(None, None, "write failed; No space left on device\nmore lines")
-
-
-@pytest.mark.parametrize("error", [out_of_space(), exhausted()])
+@pytest.mark.parametrize("error", [
+    OSError(errno.ENOSPC, "No space left on device"),
+    tf.errors.ResourceExhaustedError(None, None, "write failed; No space left on device\nmore lines")])
 def test_a_full_disk_leaves_the_earlier_checkpoint(session, tmp_path, monkeypatch, error):
     path = tmp_path / "20.ckpt"
     written, fingerprint = write(path), checkpoints.fingerprint(path)
@@ -263,11 +257,12 @@ def test_pretrained_of_another_network(session, small_f, tmp_path, other):
 
 @pytest.mark.parametrize("damage", [
     lambda whole: b"", lambda whole: b"no .mat file", lambda whole: whole[:200], lambda whole: whole[:len(whole) // 2],
-    lambda whole: whole[:300] + bytes(len(whole) - 300), lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(1000)])
-def test_pretrained_that_is_no_mat_file(session, small_f, tmp_path, damage):
+    lambda whole: whole[:160] + bytes(40) + whole[200:], lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(1000)],
+    ids=["empty", "text", "header", "half", "hole", "HDF5"])
+def test_pretrained_that_is_damaged(session, small_f, tmp_path, damage):
     path = tmp_path / "F.mat"
     scipy.io.savemat(path, pretrained(small_f), do_compression=True)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match="F.mat is not a readable .mat file|F.mat does not hold") as error:
+    with pytest.raises(UserError, match="F.mat is not a readable .mat file") as error:
         checkpoints.load_pretrained(session, path)
     assert "\n" not in str(error.value)

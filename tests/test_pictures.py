@@ -104,7 +104,7 @@ def _has(picture, colour):
 
 
 def test_a_ranked_list_frames_right_and_wrong(tmp_path):
-    images = [np.full((32, 32, 3), 128, np.uint8)] * 9
+    images = [np.full((32, 32, 3), 60, np.uint8)] * 9
 
     def draw(right):
         figures.ranked_list(tmp_path / "list.png", images[0], "a $query", images, ["0.1"] * 9, right)

@@ -99,7 +99,7 @@ def _expected_ap(end, found, cut, harmonic):
 
 
 def _group(start, n, r, before, harmonic):
-    """Expected sum of the precisions at r relevant ones among n ranks after `start`, `before` of them ahead.
+    """Expected sum of the precisions at r relevant of n ranks, after `start` ranks, `before` relevant.
 
     Place i is relevant with chance r/n, and then (i-1)(r-1)/(n-1) more of the group are expected ahead.
     The sum over i of r/n * (before + 1 + (i-1)(r-1)/(n-1)) / (start+i) comes down to harmonic numbers.

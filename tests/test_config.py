@@ -1,0 +1,126 @@
+"""The settings: the release's names and defaults, and one sentence for every wrong value."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from config import Config, from_command_line
+from utils.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+RELEASE = dict(
+    data_dir="./cifar10", ImagNet_pretrained_path="./models/ImageNet_pretrained.mat", model_save_path="./models/",
+    cifar10_label_sim_path="./cifar10/cifar10_Similarity.mat", n_CLASSES=10, image_size=32, img_channels=3, n_DB=54000,
+    total_epochs=300, batch_size=500, save_term=20, len_code=12, n_book=12, bn_word=4, intn_word=16, n_bits=48,
+    alpha=20, beta=4, lam_1=0.1, lam_2=0.1)
+
+
+def refusal(*arguments, kind=Config):
+    with pytest.raises(UserError) as error:
+        from_command_line(kind, arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_defaults_of_the_release():
+    config = from_command_line(arguments=[])
+    assert {name: getattr(config, name) for name in RELEASE} == RELEASE
+    assert config.follow == "release"
+    assert Path(config.checkpoint) == Path("models/48bits_example.ckpt")
+
+
+def test_overriding():
+    config = from_command_line(arguments=["--n_book=6", "--total_epochs", "40", "--lam_1=1e-2", "--follow=paper",
+                                          "--gpu_memory_growth=false", "--data_dir=/a b/c=d"])
+    assert (config.n_book, config.total_epochs, config.lam_1, config.follow) == (6, 40, 0.01, "paper")
+    assert config.gpu_memory_growth is False and config.data_dir == "/a b/c=d"
+
+
+def test_computed_settings_follow():
+    config = from_command_line(arguments=["--n_book=6", "--bn_word=5"])
+    assert (config.n_bits, config.intn_word, config.checkpoint) == (30, 32, "./models/30bits_example.ckpt")
+    assert from_command_line(arguments=["--model_load_path=a/{b}.ckpt"]).checkpoint == "a/{b}.ckpt"
+
+
+@pytest.mark.parametrize("name, value", [
+    ("bn_word", "0"), ("bn_word", "9"), ("bn_word", "four"), ("bn_word", "4.5"), ("bn_word", ""), ("bn_word", "nan"),
+    ("n_book", "0"), ("len_code", "-12"), ("n_CLASSES", "1"), ("image_size", "64"), ("img_channels", "1"), ("n_DB", "0"),
+    ("total_epochs", "0"), ("batch_size", "1"), ("save_term", "0"), ("alpha", "0"), ("alpha", "nan"), ("alpha", "inf"),
+    ("beta", "-inf"), ("beta", "text"), ("lam_1", "-0.1"), ("lam_2", "nan"), ("follow", "both"), ("protocol", "3"),
+    ("learning_rate", "0"), ("decay_rate", "0"), ("decay_rate", "1.01"), ("decay_steps", "0"), ("seed", "-1"),
+    ("seed", "null"), ("seed", str(2 ** 31)), ("eval_term", "-1"), ("n_validation", "0"),
+    ("gpu_memory_growth", "perhaps")])
+def test_a_wrong_value_names_its_setting(name, value):
+    message = refusal(f"--{name}={value}")
+    assert message.startswith(f"{name} is ")
+    assert Config.model_fields[name].description.split()[0] in message  # and says what is meant
+
+
+@pytest.mark.parametrize("argument, near", [("--n_boks=6", "n_book"), ("--n-book=6", "n_book"), ("--lam1=1", "lam_1"),
+                                            ("--total_epoch=1", "total_epochs")])
+def test_an_unknown_name_gets_a_suggestion(argument, near):
+    assert refusal(argument).endswith(f"did you mean {near}?")
+
+
+def test_a_name_near_none():
+    assert refusal("--zzzz=1") == "there is no setting zzzz; --help lists them all"
+
+
+@pytest.mark.parametrize("name", ["n_bits", "intn_word"])
+def test_what_cannot_be_set_says_what_can(name):
+    message = refusal(f"--{name}=16")
+    assert message.startswith(f"{name} follows from other settings") and "set n_book or bn_word" in message
+
+
+@pytest.mark.parametrize("arguments", [["--bn_word"], ["bn_word=3"], ["-n=3"], ["--bn_word=3", "4"]])
+def test_a_wrong_form_says_the_right_one(arguments):
+    assert "write settings as --name=value" in refusal(*arguments)
+
+
+def test_a_wrong_value_written_into_the_file():
+    class Edited(Config):
+        bn_word: pydantic.conint(ge=1, le=8) = 0
+        """Bits."""
+
+    assert refusal(kind=Edited).startswith("bn_word is 0: ")
+
+
+def test_every_setting_is_described(capsys):
+    with pytest.raises(SystemExit) as left:
+        from_command_line(arguments=["--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    for name, field in Config.model_fields.items():
+        assert field.description and f"--{name}" in shown
+
+
+def test_settings_cannot_be_changed_later():
+    with pytest.raises(pydantic.ValidationError):
+        Config().n_book = 3
+
+
+def test_the_environment_does_not_count(monkeypatch):
+    monkeypatch.setenv("n_book", "3")
+    monkeypatch.setenv("N_BOOK", "3")
+    assert Config().n_book == from_command_line(arguments=[]).n_book == 12
+
+
+def test_importing_does_nothing(tmp_path):
+    check = ("import os, sys; before = dict(os.environ); import config; "
+             "print(dict(os.environ) == before, [m for m in ('tensorflow', 'numpy', 'model') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("True []\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_ends_with_one_line(tmp_path):
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), "--bn_word=0"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == "" and "bn_word is '0'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []
