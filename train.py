@@ -65,7 +65,7 @@ def train(config):
     """Run the training that `config` (an Options) asks for."""
     data = cifar10.load(config.data_dir, config.protocol)
     data, held_back = runs.hold_back(data, config) if config.eval_term else (data, None)
-    runs.check_batch(data, config)
+    runs.check_data(data, config)
     folder = Path(config.model_save_path)
     epoch_steps = len(data.labelled) // config.batch_size
     last = config.total_epochs * epoch_steps

@@ -1,4 +1,4 @@
-"""What several test files share: the release's numbers, its checkpoint, and a way to compute a piece of graph."""
+"""What several test files share: the release's numbers and checkpoint, and a way to compute a graph."""
 import os
 from pathlib import Path
 

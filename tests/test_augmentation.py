@@ -19,8 +19,8 @@ def outcomes(image):
     flips = [(image - np.array(MEAN)) / DEVIATION]
     flips.append(flips[0][:, ::-1])
     padded = [np.pad(each, [(4, 4), (4, 4), (0, 0)]) for each in flips]
-    return np.array([[[each[row:row + height, column:column + width] for column in range(9)] for row in range(9)]
-                     for each in padded])
+    return np.array([[[each[row:row + height, column:column + width] for column in range(9)]
+                      for row in range(9)] for each in padded])
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ DATA, INDEX = checkpoints.PARTS
 def variables_for(config, more=("Fixed_VGG/dense/bias",)):
     """Random float32 variables Z, C and [4]-shaped `more`, as a checkpoint of `config` holds them."""
     dimension = config.n_book * config.len_code
-    shapes = {"Z": [config.intn_word, dimension], "C": [config.n_CLASSES, dimension]} | {name: [4] for name in more}
+    shapes = {"Z": [config.intn_word, dimension], "C": [config.n_CLASSES, dimension]}
+    shapes |= dict.fromkeys(more, [4])
     return [tf.get_variable(name, shape) for name, shape in shapes.items()]
 
 
@@ -238,7 +239,8 @@ def small_f(session):
 
 def test_pretrained_singletons_and_doubles(session, small_f, tmp_path):
     arrays = pretrained(small_f)
-    scipy.io.savemat(tmp_path / "F.mat", {name: array[None, ..., None].astype(float) for name, array in arrays.items()})
+    scipy.io.savemat(tmp_path / "F.mat", {name: array[None, ..., None].astype(float)
+                                          for name, array in arrays.items()})
     assert checkpoints.load_pretrained(session, tmp_path / "F.mat") == 4
     for variable in small_f:
         np.testing.assert_array_equal(session.run(variable), arrays[variable.name])
@@ -256,8 +258,9 @@ def test_pretrained_of_another_network(session, small_f, tmp_path, other):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda whole: b"", lambda whole: b"no .mat file", lambda whole: whole[:200], lambda whole: whole[:len(whole) // 2],
-    lambda whole: whole[:160] + bytes(40) + whole[200:], lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(1000)],
+    lambda whole: b"", lambda whole: b"no .mat file", lambda whole: whole[:200],
+    lambda whole: whole[:len(whole) // 2], lambda whole: whole[:160] + bytes(40) + whole[200:],
+    lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(1000)],
     ids=["empty", "text", "header", "half", "hole", "HDF5"])
 def test_pretrained_that_is_damaged(session, small_f, tmp_path, damage):
     path = tmp_path / "F.mat"

@@ -9,15 +9,15 @@ from model import gpq
 from model.tf1 import tf
 from utils import checkpoints
 
-# The reference's norms are float32 sums: of these two gradients they are 1.99e-4 and 1.83e-4 away from what a float64
-# computation of the same batch gives. These are its norms; all the others agree with it to 1e-4.
+# The reference's gradients are float32, and the norms of these two are 1.99e-4 and 1.83e-4 away from what a
+# computation of the same batch in float64 gives. These are its norms; all the others agree with it to 1e-4.
 FLOAT64_NORMS = {"Fixed_VGG/conv2d/kernel:0": 2.2284188165, "Fixed_VGG/conv2d_1/kernel:0": 5.5652466793}
 STEP = 250  # the checkpoint's
 BETA_2 = 0.999
 
 
 def is_convolution_bias(name):
-    """Batch normalisation cancels it: its exact gradient is 0, the release's is rounding noise, ours is none."""
+    """Batch normalisation cancels it: its exact gradient is 0, the release's is noise, ours is none."""
     return "/conv2d" in name and "/bias" in name
 
 
@@ -27,11 +27,11 @@ def as_rows(x):
 
 @pytest.fixture(scope="module")
 def ours(reference, reference_checkpoint):
-    """All of our numbers, from one graph: before a step, of the fixed batch, after a step taken as the release did."""
+    """All of our numbers, from one graph: before a step, of the fixed batch, after the release's step."""
     config = Config(follow="release")
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.constant(reference["train_source_input"])
-        batch = images, tf.constant(reference["train_labels_onehot"]), tf.constant(reference["train_target_input"])
+        names = ("source_input", "labels_onehot", "target_input")
+        batch = [tf.constant(reference[f"train_{name}"]) for name in names]
         training = gpq.training_graph(*batch, config)
         gradients = {v.name: g for g, v in gpq.gradients(training.losses.total) if g is not None}
         evaluation, _, _ = gpq.loss_graph(*batch, config, training=False)
@@ -54,7 +54,7 @@ def ours(reference, reference_checkpoint):
 def state_before_step(reference, gradients):
     """{name: value} of the optimiser before the reference's step, from its state after it and our gradients.
 
-    m' = (m + g) / 2 and v' = 0.999 v + 0.001 g^2, solved for m and v, of the variables whose m' and v' are known.
+    m' = (m + g) / 2 and v' = 0.999 v + 0.001 g^2, solved for m and v, where m' and v' are known.
     """
     state = {"global_step:0": STEP, "beta1_power:0": 0,
              "beta2_power:0": reference["after:beta2_power:0"] / BETA_2}
@@ -89,7 +89,8 @@ def test_distances_are_taken_to_z_as_stored(ours, reference):
 
 @pytest.mark.parametrize("tower, name", [
     ("codewords", "Z_prime_soft_assigned"), ("labelled", "train_feature_S_intra"),
-    ("unlabelled", "train_feature_T_intra"), ("quantized", "train_descriptor_S"), ("logits", "train_logits_S")])
+    ("unlabelled", "train_feature_T_intra"), ("quantized", "train_descriptor_S"),
+    ("logits", "train_logits_S")])
 def test_what_the_losses_are_made_of(ours, reference, tower, name):
     np.testing.assert_allclose(as_rows(getattr(ours.towers, tower)), reference[name], atol=2e-5)
 
@@ -100,7 +101,8 @@ def test_losses(ours, reference):
 
 
 def test_losses_with_the_moving_averages(ours, reference):
-    np.testing.assert_allclose(release_order(ours.eval_losses), reference["losses_eval_mode"], atol=1e-5, rtol=0)
+    theirs = reference["losses_eval_mode"]
+    np.testing.assert_allclose(release_order(ours.eval_losses), theirs, atol=1e-5, rtol=0)
 
 
 def release_order(losses):
@@ -135,7 +137,7 @@ def test_moves_of_one_adam_step(ours, reference):
 
 
 def test_moves_of_adams_slots(ours, reference):
-    """The slots' moves, m' - m = g - m' and v' - v = 0.001 / 0.999 (g^2 - v'), need no state before the step."""
+    """The slots' moves, m' - m = g - m' and v' - v = 0.001 / 0.999 (g^2 - v'), need no earlier state."""
     for name in moved(reference, ours.gradients):
         m, v = slots(name)
         g = ours.gradients[name].astype(np.float64)
@@ -163,7 +165,8 @@ def test_moving_averages_of_both_towers(ours, reference):
     names = [name for name in ours.after if "/moving_" in name]
     assert len(names) == 40
     for name in names:
-        np.testing.assert_allclose(ours.after[name], reference[f"after:{name}"], atol=1e-5, rtol=0, err_msg=name)
+        theirs = reference[f"after:{name}"]
+        np.testing.assert_allclose(ours.after[name], theirs, atol=1e-5, rtol=0, err_msg=name)
         if name.endswith("local_step:0"):
             assert (ours.before[name], ours.after[name]) == (500, 502)
 

@@ -32,8 +32,8 @@ NAMES = Layer("net/conv2d/kernel", "net/conv2d/bias", "net/batch0/beta", "net/ba
 def random_layer():
     draw = np.random.default_rng(0).standard_normal
     bias, beta, gamma, mean, variance, biased = draw((6, OUT), np.float32)
-    return Layer(draw((3, 3, IN, OUT), np.float32), bias, beta, gamma, mean, np.abs(variance) + np.float32(0.5),
-                 biased, np.float32(3))
+    return Layer(draw((3, 3, IN, OUT), np.float32), bias, beta, gamma, mean,
+                 np.abs(variance) + np.float32(0.5), biased, np.float32(3))
 
 
 def random_images():
@@ -41,7 +41,7 @@ def random_images():
 
 
 def run_layer(session, layer, x, training):
-    """Layer output, BatchStatistics or None, and the layer's variables after their moving averages are updated."""
+    """Layer output, (mean, variance) or None, and the layer's variables after the moving averages' update."""
     tensor = tf.constant(x)
     with tf.variable_scope("net"):
         out, seen = layers.conv_bn_relu(tensor, OUT, "conv2d", "batch0", training)
@@ -64,7 +64,8 @@ def convolution(x, layer):
     out = np.zeros((B, SIZE, SIZE, OUT)) + layer.bias
     for row in range(SIZE):
         for column in range(SIZE):
-            out[:, row, column] += np.tensordot(padded[:, row:row + 3, column:column + 3], layer.kernel, axes=3)
+            window = padded[:, row:row + 3, column:column + 3]
+            out[:, row, column] += np.tensordot(window, layer.kernel, axes=3)
     return out
 
 
@@ -109,7 +110,8 @@ def test_moving_averages(session):
     assert after.local_step == 4
     np.testing.assert_allclose(after.biased, biased, rtol=1e-5)
     np.testing.assert_allclose(after.moving_mean, biased / (1 - DECAY ** 4), rtol=1e-5)
-    np.testing.assert_allclose(after.moving_variance, DECAY * layer.moving_variance + (1 - DECAY) * variance, rtol=1e-5)
+    expected = DECAY * layer.moving_variance + (1 - DECAY) * variance
+    np.testing.assert_allclose(after.moving_variance, expected, rtol=1e-5)
     for same in ("kernel", "bias", "beta", "gamma"):
         np.testing.assert_array_equal(getattr(after, same), getattr(layer, same))
 

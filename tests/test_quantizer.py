@@ -1,4 +1,4 @@
-"""The quantizer against its definitions, one codebook and one image at a time in float64, and against the release."""
+"""The quantizer against its definitions, one sub-vector at a time in float64, and against the release."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,10 +31,11 @@ def each_sub_vector(function, x, codewords):
 
 
 def test_split_keeps_sub_vectors_together(compute):
-    parts, joined = compute(lambda x: (quantizer.split(x, M), quantizer.join(quantizer.split(x, M))), random(B, M * D))
+    x = random(B, M * D)
+    parts, joined = compute(lambda x: (quantizer.split(x, M), quantizer.join(quantizer.split(x, M))), x)
     for m in range(M):
-        np.testing.assert_array_equal(parts[:, m], random(B, M * D)[:, m * D:(m + 1) * D])
-    np.testing.assert_array_equal(joined, random(B, M * D))
+        np.testing.assert_array_equal(parts[:, m], x[:, m * D:(m + 1) * D])
+    np.testing.assert_array_equal(joined, x)
 
 
 def test_every_sub_vector_has_length_one(compute):
@@ -62,13 +63,14 @@ def test_hard_assignment_is_the_largest_cosine(compute):
     x = random(200, M, D)
     codewords = random(K, M, D, seed=1) * np.geomspace(0.1, 10, K, dtype=np.float32)[:, None, None]
     found = compute(quantizer.hard_assignment, x, codewords)
-    np.testing.assert_array_equal(found, each_sub_vector(lambda s, z: np.argmax(unit(z) @ unit(s)), x, codewords))
+    by_cosine = each_sub_vector(lambda s, z: np.argmax(unit(z) @ unit(s)), x, codewords)
+    np.testing.assert_array_equal(found, by_cosine)
     by_product = each_sub_vector(lambda s, z: np.argmax(z @ s), x, codewords)
     assert found.dtype == np.uint8 and np.any(found != by_product)  # so that lengths do matter here
 
 
 def test_codewords_of_release_and_paper(compute):
-    """Each is softly assigned to the prototypes; the paper takes its direction alone, the release its length too."""
+    """Softly assigned to the prototypes; the paper takes their directions, the release their lengths too."""
     codebooks, prototypes = 3 * random(K, M, D), random(5, M, D, seed=1)
     release, paper = compute(lambda *zc: [quantizer.update_codewords(*zc, 2.0, follow)
                                           for follow in ("release", "paper")], codebooks, prototypes)
@@ -79,7 +81,7 @@ def test_codewords_of_release_and_paper(compute):
 
 
 def test_the_releases_numbers(compute, reference):
-    """Z' from Z and prototypes as stored, soft descriptors, and codes by the nearest Z and by the nearest Z'."""
+    """Z' from Z and prototypes as stored, soft descriptors, and codes by the nearest Z and the nearest Z'."""
     def graph(z, prototypes, x):
         z, prototypes, x = (quantizer.split(array, 12) for array in (z, prototypes, x))
         x, updated = quantizer.intra_normalise(x), quantizer.update_codewords(z, prototypes, 20.0, "release")
@@ -97,7 +99,7 @@ def test_the_releases_numbers(compute, reference):
 
 
 def test_retrieval_of_the_paper(compute):
-    """Codes by the nearest Z', distances to Z', both sides normalised; the release's features are as they come."""
+    """Codes by the nearest Z', distances to Z', both sides normalised; the release's features are raw."""
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 
     def graph(images):

@@ -79,11 +79,18 @@ def test_the_disk_must_hold_the_checkpoints(tmp_path, monkeypatch, free, enough)
 
 def test_a_batch_must_fit_the_data():
     data = data_of([0] * 12, range(5), range(5, 12))
-    runs.check_batch(data, Config(batch_size=5))
-    with pytest.raises(UserError, match="batch_size is 6, but there are 5 labelled images; set batch_size to 5"):
-        runs.check_batch(data, Config(batch_size=6))
+    runs.check_data(data, Config(batch_size=5))
+    with pytest.raises(UserError, match="batch_size is 6, but there are 5 labelled images; set batch_size"):
+        runs.check_data(data, Config(batch_size=6))
     with pytest.raises(UserError, match="there are 4 unlabelled images"):
-        runs.check_batch(data._replace(unlabelled=data.unlabelled[:4]), Config(batch_size=5))
+        runs.check_data(data._replace(unlabelled=data.unlabelled[:4]), Config(batch_size=5))
+
+
+def test_the_classes_must_cover_the_labels():
+    data = data_of([0, 1, 2, 3], range(2), range(2, 4))
+    runs.check_data(data, Config(batch_size=2, n_CLASSES=4))
+    with pytest.raises(UserError, match="n_CLASSES is 3, but the labels go up to 3; set n_CLASSES to 4"):
+        runs.check_data(data, Config(batch_size=2, n_CLASSES=3))
 
 
 def test_held_back_images_leave_training():
@@ -101,12 +108,12 @@ def test_held_back_images_leave_training():
 @pytest.mark.parametrize("n_validation", [2, 24, 1000])
 def test_too_few_or_too_many_held_back(n_validation):
     data = data_of(np.tile([0, 1, 2], 8), range(24))
-    with pytest.raises(UserError, match=f"n_validation is {n_validation}, but there are 24 labelled images of 3"):
+    with pytest.raises(UserError, match=f"n_validation is {n_validation}, but there are 24 labelled images"):
         runs.hold_back(data, Config(n_validation=n_validation))
 
 
 def test_map_of_held_back_images():
-    """An encoder whose features and codes are the labels finds only right ones; one that is off by one, none."""
+    """An encoder whose features and codes are the labels finds only right ones; one that is off, none."""
     labels = np.tile([0, 1, 2], 40)
     data = data_of(labels, range(30), range(30, 120))
 
@@ -125,12 +132,14 @@ def test_map_of_held_back_images():
 def variables_of(config):
     dimension = config.n_book * config.len_code
     with tf.variable_scope("", reuse=tf.AUTO_REUSE):
-        return [tf.get_variable("Z", [config.intn_word, dimension]), tf.get_variable("C", [config.n_CLASSES, dimension])]
+        return [tf.get_variable("Z", [config.intn_word, dimension]),
+                tf.get_variable("C", [config.n_CLASSES, dimension])]
 
 
 def leave_checkpoint(session, folder, name, step, **settings):
     """A checkpoint with its JSON, as a training leaves it. Returns its variables' values."""
-    config, data = Options(n_book=3, len_code=4, **settings), data_of([0] * 1000, range(500), range(500, 1000))
+    config = Options(n_book=3, len_code=4, **settings)
+    data = data_of([0] * 1000, range(500), range(500, 1000))
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     progress = runs.Progress(step, seconds=1.5, initial="F.mat")
@@ -186,8 +195,8 @@ def test_a_fresh_training_beside_a_final_checkpoint(session, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name, before, now", [
-    ("lam_1", 0.1, 0.2), ("batch_size", 500, 100), ("seed", 0, 1), ("follow", "release", "paper"), ("bn_word", 4, 3),
-    ("eval_term", 0, 5), ("learning_rate", 2e-4, 1e-3)])
+    ("lam_1", 0.1, 0.2), ("batch_size", 500, 100), ("seed", 0, 1), ("follow", "release", "paper"),
+    ("bn_word", 4, 3), ("eval_term", 0, 5), ("learning_rate", 2e-4, 1e-3)])
 def test_resuming_with_another_setting(session, tmp_path, name, before, now):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20, **{name: before})
     with pytest.raises(UserError, match=f"set {name}={before} to go on with it"):
@@ -197,13 +206,14 @@ def test_resuming_with_another_setting(session, tmp_path, name, before, now):
 
 def test_resuming_with_what_may_change(session, tmp_path):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20)
-    progress, _ = started(session, tmp_path, resume=True, total_epochs=7, save_term=1, n_DB=5, data_dir="elsewhere")
+    progress, _ = started(session, tmp_path, resume=True, total_epochs=7, save_term=1, n_DB=5, data_dir="a")
     assert progress.step == 20
 
 
-def test_a_half_written_json(session, tmp_path):
+@pytest.mark.parametrize("text", ['{"step": 2', "{}", ""])
+def test_a_damaged_json(session, tmp_path, text):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20)
-    (tmp_path / "20.ckpt.json").write_text('{"step": 2')
+    (tmp_path / "20.ckpt.json").write_text(text)
     with pytest.raises(UserError, match="20.ckpt.json"):
         started(session, tmp_path, resume=True)
 
@@ -225,8 +235,8 @@ def test_the_releases_log_line():
     values = SimpleNamespace(n_pair=np.float32(2.24234), classification=np.float32(2.36367),
                              entropy=np.float32(1.15827), total=np.float32(2.36288))
     line = runs.log_line(3, 30, values, np.float32(1.9e-4), Config(total_epochs=40))
-    assert line == ("epoch: %d/%d, iter: %d - (Batch) loss: %.4f, hash: %.4f, cls: %.4f, ent: %.4f, lr: %.5f"
-                    % (3, 40, 30, 2.36288, 2.24234, 2.36367, -1.15827, 1.9e-4))
+    assert line == ("epoch: 3/40, iter: 30 - (Batch) loss: 2.3629, hash: 2.2423, cls: 2.3637, ent: -1.1583, "
+                    "lr: 0.00019")
 
 
 def test_scalars_can_be_read_back(tmp_path):

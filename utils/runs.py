@@ -53,8 +53,11 @@ def check_disk(folder, variables, n_checkpoints):
                         f"{need / 2**20:.0f} MiB; make room or set another model_save_path")
 
 
-def check_batch(data, config):
-    """UserError where a step asks for more labelled or unlabelled images than there are."""
+def check_data(data, config):
+    """UserError where a step asks for more images than there are, or the labels for more classes."""
+    if data.labels.max() >= config.n_CLASSES:
+        raise UserError(f"n_CLASSES is {config.n_CLASSES}, but the labels go up to {data.labels.max()}; "
+                        f"set n_CLASSES to {data.labels.max() + 1} or more")
     for kind in ("labelled", "unlabelled"):
         there = len(getattr(data, kind))
         if config.batch_size > there:
