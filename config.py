@@ -102,8 +102,8 @@ class Config(BaseSettings):
     decay_steps: PositiveInt = 100
     """Steps from one stair of the decay to the next. 1 or more."""
 
-    seed: NonNegativeInt = 0
-    """Seed of the initial weights, the sampler and the augmentation. 0 or more."""
+    seed: Annotated[int, Field(ge=0, lt=2 ** 31)] = 0
+    """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
 
     eval_term: NonNegativeInt = 0
     """Epochs from one mAP on held-back images to the next; 0 for never, and nothing is held back."""

@@ -24,6 +24,7 @@ def _quiet():
     try:
         yield
     finally:
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)

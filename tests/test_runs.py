@@ -166,6 +166,7 @@ def test_what_lies_beside_a_checkpoint(session, tmp_path):
 def test_resuming_takes_the_one_that_came_furthest(session, tmp_path):
     leave_checkpoint(session, tmp_path, "100.ckpt", 100)
     leave_checkpoint(session, tmp_path, "9.ckpt", 9)
+    assert runs.newest(tmp_path) == str(tmp_path / "100.ckpt")
     weights = leave_checkpoint(session, tmp_path, "interrupted.ckpt", 105)
     leave_checkpoint(session, tmp_path, "12bits_example.ckpt", 300)  # weights alone, which cannot be resumed
     assert runs.newest(tmp_path) == str(tmp_path / "interrupted.ckpt")

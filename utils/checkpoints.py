@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -34,17 +33,16 @@ def save(session, path, saver, about):
     never replaces a good one. Raises UserError where the disk refuses.
     """
     path = Path(path)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path.parent))
     try:
-        saver.save(session, str(unfinished / path.name), write_meta_graph=False, write_state=False)
-        (unfinished / f"{path.name}.json").write_text(json.dumps(about, indent=1) + "\n")
-        for file in sorted(unfinished.iterdir()):
-            os.replace(file, path.parent / file.name)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            unfinished = Path(folder)
+            saver.save(session, str(unfinished / path.name), write_meta_graph=False, write_state=False)
+            (unfinished / f"{path.name}.json").write_text(json.dumps(about, indent=1) + "\n")
+            for file in sorted(unfinished.iterdir()):
+                os.replace(file, path.parent / file.name)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"the checkpoint {path} could not be written ({_first_line(error)}); "
                         "earlier checkpoints are untouched: make room and go on with --resume") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def delete(path):
@@ -86,15 +84,16 @@ def restore(session, path, variables, config):
 
 
 def _check_settings(path, shapes, config):
-    if "Z" not in shapes or "C" not in shapes:
-        raise UserError(f"{path} is not a checkpoint of GPQ: it holds no Z and C; set model_load_path to one that is")
+    if any(len(shapes.get(name, [])) != 2 for name in "ZC"):
+        raise UserError(f"{path} is not a checkpoint of GPQ: it has no tables Z and C; set model_load_path to another")
     (codewords, dimension), classes = shapes["Z"], shapes["C"][0]
     if codewords != config.intn_word:
         raise UserError(f"{path} has {codewords} codewords a codebook, the settings ask for {config.intn_word}; "
                         f"set bn_word={codewords.bit_length() - 1}")
     if dimension != config.n_book * config.len_code:
         mend = (f"n_book={dimension // config.len_code}" if dimension % config.len_code == 0
-                else f"len_code={dimension / config.n_book:g}")
+                else f"len_code={dimension // config.n_book}" if dimension % config.n_book == 0
+                else f"n_book and len_code, whose product is {dimension}")
         raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.n_book} x "
                         f"{config.len_code}; set {mend}")
     if classes != config.n_CLASSES:
@@ -116,7 +115,7 @@ def load_pretrained(session, path):
     """
     try:
         arrays = scipy.io.loadmat(path)
-    except (OSError, ValueError, NotImplementedError, TypeError) as error:
+    except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{path} is not a readable .mat file ({_first_line(error)}); set ImagNet_pretrained_path "
                         "to another, or to one that is absent to train from scratch") from error
     wanted = [v for v in tf.trainable_variables("Fixed_VGG/") if "/dense/" not in v.name]

@@ -106,9 +106,18 @@ class Progress:
 
 def newest(folder):
     """The checkpoint in `folder` that has come furthest and can be resumed, or None."""
-    found = [(json.loads(file.read_text())["step"], str(file.with_suffix("")))
+    found = [(_about(file)["step"], str(file.with_suffix("")))
              for file in Path(folder).glob("*.ckpt.json") if _resumable(file.with_suffix(""))]
     return max(found)[1] if found else None
+
+
+def _about(file):
+    """The JSON beside a checkpoint. Raises UserError where it is damaged."""
+    try:
+        about = json.loads(file.read_text())
+        return {name: about[name] for name in ("step", "seconds", "initial", "settings")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
 
 
 def _resumable(path):
@@ -125,7 +134,7 @@ def start(session, folder, variables, config):
     if config.resume:
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
-        before = json.loads(Path(f"{path}.json").read_text())
+        before = _about(Path(f"{path}.json"))
         _check_same(path, before["settings"], config)
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
