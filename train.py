@@ -76,13 +76,20 @@ def train(config):
         feeds, graph = build(config)
         everything = tf.global_variables()
         whole, weights = checkpoints.saver(everything), checkpoints.saver(checkpoints.weights())
+        sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()])
         validation = encode.Encoder(config, session) if config.eval_term else None
         runs.check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
         run = runs.start(session, folder, everything, config)
         tf.get_default_graph().finalize()
 
+        def stop(what):
+            raise errors.UserError(f"{what} not finite at iter {run.step} and training stopped; the newest good "
+                                   f"checkpoint is {runs.newest(folder)}; lower learning_rate")
+
         def save(path, saver):
+            if not session.run(sound):
+                stop("the weights are")
             checkpoints.save(session, path, saver, run.about(config, data))
             tqdm.write(f"Model saved at {path}")
 
@@ -97,8 +104,7 @@ def train(config):
                 run.step += 1
                 run.seconds += time.perf_counter() - began
                 if not np.isfinite(values.total):
-                    raise errors.UserError(f"the loss is {values.total} at iter {run.step} and training stopped; the "
-                                           f"newest good checkpoint is {runs.newest(folder)}; lower learning_rate")
+                    stop("the loss is")
                 run.losses = {name: float(value) for name, value in values._asdict().items()}
                 epoch = -(-run.step // epoch_steps)
                 runs.write_scalars(scalars, run.step, learning_rate=rate, **run.losses)
@@ -109,9 +115,9 @@ def train(config):
                 if run.step % epoch_steps:
                     continue
                 if validation and epoch % config.eval_term == 0:
-                    run.mAP = runs.held_back_map(validation, data, held_back, config)
-                    runs.write_scalars(scalars, run.step, mAP=run.mAP)
-                    tqdm.write(f"epoch: {epoch}/{config.total_epochs}, mAP on held-back images: {run.mAP:.4f}")
+                    run.held_back_mAP = runs.held_back_map(validation, data, held_back, config)
+                    runs.write_scalars(scalars, run.step, mAP=run.held_back_mAP)
+                    tqdm.write(f"epoch: {epoch}/{config.total_epochs}, held-back mAP: {run.held_back_mAP:.4f}")
                 if epoch % config.save_term == 0 or run.step == last:
                     saved.append(folder / f"{epoch}.ckpt")
                     save(saved[-1], whole)

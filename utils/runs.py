@@ -91,16 +91,16 @@ def held_back_map(encoder, data, held_back, config):
 class Progress:
     """How far a run has come: what its log, its checkpoints' JSON and its resumption need."""
 
-    def __init__(self, step=0, seconds=0.0, initial="random weights"):
+    def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, held_back_mAP=None):
         self.step, self.seconds, self.initial = step, seconds, initial
-        self.losses, self.mAP = None, None
+        self.losses, self.held_back_mAP = losses, held_back_mAP
 
     def about(self, config, data):
         """The JSON-able settings and results that lie beside a checkpoint."""
         return {"step": self.step, "epoch": self.step // (len(data.labelled) // config.batch_size),
                 "images": 2 * self.step * config.batch_size, "seconds": round(self.seconds, 1),
                 "initial": self.initial, "data": "sample" if data.sample else "full",
-                "losses": self.losses, "held_back_mAP": self.mAP, "tensorflow": tf.__version__,
+                "losses": self.losses, "held_back_mAP": self.held_back_mAP, "tensorflow": tf.__version__,
                 "settings": config.model_dump(exclude={"resume"})}
 
 
@@ -115,7 +115,7 @@ def _about(file):
     """The JSON beside a checkpoint. Raises UserError where it is damaged."""
     try:
         about = json.loads(file.read_text())
-        return {name: about[name] for name in ("step", "seconds", "initial", "settings")}
+        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "held_back_mAP", "settings")}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
 
@@ -135,10 +135,10 @@ def start(session, folder, variables, config):
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
         before = _about(Path(f"{path}.json"))
-        _check_same(path, before["settings"], config)
+        _check_same(path, before.pop("settings"), config)
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
-        return Progress(before["step"], before["seconds"], before["initial"])
+        return Progress(**before)
     if path is not None:
         raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
                         "or set another model_save_path")
