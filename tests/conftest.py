@@ -1,13 +1,17 @@
-"""What several test files share: the release's numbers and checkpoint, and a way to compute a graph."""
+"""What several test files share: the release's numbers and checkpoint, a graph's values, and a server."""
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.tf1 import tf
+from utils import archives, cifar10
 
-DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "tests" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,54 @@ def session():
     """A Session in an empty graph, both the default ones."""
     with tf.Graph().as_default(), tf.Session() as opened:
         yield opened
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server on loopback; its attributes say what it serves and how, `asked` holds each Range header."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.headers["Range"])
+            content, start = self.server.content, 0
+            if self.headers["Range"] and self.server.ranges:
+                start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            self.send_response(self.server.status or (206 if start else 200))
+            self.send_header("Content-Length", len(content) - start)
+            self.end_headers()
+            self.wfile.write(content[start:start + self.server.at_most])
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.content, server.ranges, server.at_most, server.status, server.asked = b"", True, 10**9, None, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A folder whose `sample/` is a tenth of the repository's: 10 queries, 50 labelled, 540 gallery."""
+    folder = tmp_path_factory.mktemp("cifar10") / "sample"
+    folder.mkdir()
+    data = cifar10.load(ROOT / "cifar10" / "sample")
+    keep = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
+    np.save(folder / "positions.npy", data.positions[keep])
+    for number, name in enumerate(cifar10.BATCHES):
+        rows = keep[data.positions[keep] // 10000 == number]
+        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows), b"labels": data.labels[rows].tolist(),
+                 b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
+        with open(folder / name, "wb") as file:
+            archives.PublishedPickler(file, protocol=2).dump(batch)
+    return folder.parent
+
+
+def variables(path):
+    """{name: value} of a checkpoint."""
+    reader = tf.train.NewCheckpointReader(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}

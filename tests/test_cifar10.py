@@ -1,20 +1,19 @@
 """The data: its split, its sample, bad files, and the download, from a server on loopback."""
-import hashlib
-import io
+import functools
 import os
 import pickle
 import shutil
 import subprocess
 import sys
 import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import forgery
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from forgery import ATTACKS, Executes, rewrite
 
 from utils import cifar10
 from utils.errors import UserError
@@ -204,15 +203,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def rewrite(path, **changes):
-    """Write the batch at `path` anew with some of its entries changed."""
-    batch = pickle.loads(path.read_bytes(), encoding="bytes")
-    batch.update({name.encode(): value for name, value in changes.items()})
-    file = io.BytesIO()
-    cifar10._PublishedPickler(file, protocol=2).dump(batch)
-    path.write_bytes(file.getvalue())
-
-
 def refused(folder, match="data_batch_2"):
     with pytest.raises(UserError, match=match) as caught:
         cifar10.load(folder)
@@ -272,37 +262,7 @@ def test_bad_positions(folder, spoil):
     refused(folder, "positions.npy|test_batch")
 
 
-class Executes:
-    """Pickles as the call of a function, whose result is given a state where one is named."""
-
-    def __init__(self, function, *arguments, state=None):
-        self.call = (function, arguments) if state is None else (function, arguments, state)
-
-    def __reduce__(self):
-        return self.call
-
-
-def forged_dtype(_):
-    """A dtype that hides its objects: numpy would take the sixteen bytes for two pointers and crash."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    hiding = (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0)
-    dtype = Executes(np.dtype, [("a", "u8")], state=hiding)
-    array = Executes(reconstruct, np.ndarray, (0,), b"b", state=(1, (2,), dtype, False, b"A" * 16))
-    file = io.BytesIO()
-    batch = {b"batch_label": b"", b"labels": [0, 1], b"data": array, b"filenames": [b"", b""]}
-    cifar10._PublishedPickler(file, protocol=2).dump(batch)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("attack", [
-    lambda path: pickle.dumps(Executes(os.mkdir, str(path)), 2),
-    lambda path: pickle.dumps(Executes(os.mkdir, str(path)), 0),
-    lambda path: pickle.dumps(Executes(eval, f"__import__('os').mkdir({str(path)!r})"), 4),
-    lambda path: pickle.dumps({b"data": Executes(os.system, f"mkdir '{path}'"), b"labels": []}, 2),
-    lambda path: pickle.dumps(Executes(np.save, str(path), 1), 2),
-    lambda path: b"(S'mkdir " + os.fsencode(path) + b"'\nios\nsystem\n.",
-    lambda path: b"cnumpy\ndtype\n(dS'__setstate__'\ncposix\nmkdir\nsb.",
-    forged_dtype])
+@pytest.mark.parametrize("attack", ATTACKS)
 def test_malicious_batch_executes_nothing(folder, attack):
     (folder / "data_batch_2").write_bytes(attack(folder / "was executed"))
     refused(folder)
@@ -369,65 +329,16 @@ def test_foreign_similarity(tmp_path, sample, content):
 # ---------------------------------------------------------------- fetch
 
 FILES = {name: os.urandom(30_000) for name in (*cifar10.BATCHES, "batches.meta", "readme.html")}
-
-
-def tar(*extra, leave_out=()):
-    """The bytes of an archive like the official one: its folder, its eight files, and `extra` members."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as archive:
-        directory = tarfile.TarInfo("cifar-10-batches-py")
-        directory.type, directory.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(directory)
-        for name in FILES.keys() - set(leave_out):
-            add(archive, f"cifar-10-batches-py/{name}", FILES[name])
-        for member in extra:
-            add(archive, *member)
-    return file.getvalue()
-
-
-def add(archive, name, content=b"", kind=tarfile.REGTYPE, target=""):
-    member = tarfile.TarInfo(name)
-    member.size, member.type, member.linkname = len(content), kind, target
-    archive.addfile(member, io.BytesIO(content))
+tar = functools.partial(forgery.tar, "cifar-10-batches-py", FILES)
+fetch = functools.partial(forgery.fetch, cifar10)
+complete = functools.partial(forgery.complete, "cifar-10-batches-py", FILES)
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """A server on loopback; its attributes say what it serves and how, `asked` holds each Range header."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.asked.append(self.headers["Range"])
-            content, start = self.server.content, 0
-            if self.headers["Range"] and self.server.ranges:
-                start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-            self.send_response(self.server.status or (206 if start else 200))
-            self.send_header("Content-Length", len(content) - start)
-            self.end_headers()
-            self.wfile.write(content[start:start + self.server.at_most])
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.ranges, server.at_most, server.status, server.asked = tar(), True, 10**9, None, []
-    server.url = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def fetch(server, root, archive=None):
-    archive = archive or server.content
-    cifar10.fetch(root, server.url, len(archive), hashlib.md5(archive).hexdigest())
-
-
-def complete(root):
-    """Whether `root` holds the eight files, whole, and nothing else."""
-    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    return found == {f"cifar-10-batches-py/{name}": content for name, content in FILES.items()}
+def server(server):
+    server.content = tar()
+    server.url += "/cifar-10-python.tar.gz"
+    return server
 
 
 def part(root):
@@ -512,7 +423,7 @@ INSIDE = "cifar-10-batches-py/"
     b"no archive at all"])
 def test_fetch_hostile_archive_writes_nothing(server, tmp_path, archive):
     server.content = archive
-    with pytest.raises(UserError, match="eight files"):
+    with pytest.raises(UserError, match="8 files"):
         fetch(server, tmp_path / "in" / "data")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["in", "in/data"]
     assert not Path("/evil-cifar10").exists()

@@ -8,28 +8,16 @@ Three numbers describe an image here: its index in what was loaded, its position
 Every role follows from the rank alone, so the full set and the sample are split by the same lines.
 """
 import argparse
-import gzip
-import hashlib
-import io
-import os
-import pickle
-import shlex
 import shutil
-import struct
 import sys
-import tarfile
-import tempfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import requests
 import scipy.io
 import scipy.sparse
-from tqdm import tqdm
 
-from utils import errors
+from utils import archives, errors
 from utils.errors import UserError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -37,7 +25,9 @@ SIZE = 170_498_071  # bytes
 MD5 = "c58f30108f718f92721af3b95e74349a"
 
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6)) + ("test_batch",)
-ARCHIVE_FOLDER = "cifar-10-batches-py"
+ARCHIVE = archives.Archive(
+    title="CIFAR-10", module="utils.cifar10", url=URL, size=SIZE, md5=MD5, folder="cifar-10-batches-py",
+    batches=BATCHES, others=("batches.meta", "readme.html"), label_key=b"labels", n_classes=10)
 POSITIONS = "positions.npy"  # the mark of a sample
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 N_IMAGES, PER_BATCH, PER_CLASS = 60_000, 10_000, 6_000
@@ -112,26 +102,14 @@ def relevance(path, data):
 def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
     """Download the official archive into `data_dir` and unpack it there; where the full set is, do nothing.
 
-    size: of the archive, bytes; md5: its hexadecimal digest.
-    What came of a broken download stays in a `.part` file, where the next call goes on.
-    Raises `UserError` for no network, a refusing server, a full disk, and an archive that is not the expected
-    one; such an archive is deleted and nothing of it is written.
+    size: of the archive, bytes; md5: its hexadecimal digest. Raises what `archives.fetch` raises.
     """
     root = Path(data_dir)
-    if any(not _missing(folder) and not (folder / POSITIONS).exists() for folder in _full_folders(root)):
+    if any(not archives.missing(ARCHIVE, folder) and not (folder / POSITIONS).exists()
+           for folder in archives.folders(ARCHIVE, root)):
         print(f"CIFAR-10 is already complete in {root}.")
         return
-    part = root / "cifar-10-python.tar.gz.part"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        _download(url, part, size)
-        _verify(part, url, size, md5)
-        _unpack(part, root)
-        part.unlink()
-    except OSError as error:
-        raise UserError(f"Cannot write in {root} ({error.strerror}); make room or choose another --data_dir."
-                        ) from error
-    print(f"CIFAR-10 is complete in {root / ARCHIVE_FOLDER}.")
+    archives.fetch(ARCHIVE._replace(url=url, size=size, md5=md5), root)
 
 
 def make_sample(data_dir, out):
@@ -176,34 +154,20 @@ def _release_order():
     return np.load(HOME / "release_order.npy")
 
 
-def _full_folders(root):
-    return root / ARCHIVE_FOLDER, root
-
-
-def _missing(folder):
-    return [name for name in BATCHES if not (folder / name).is_file()]
-
-
 def _fetch_command(folder):
     root = Path(folder)
-    root = root.parent if root.name in (ARCHIVE_FOLDER, "sample") else root
-    return f"python -m utils.cifar10 fetch --data_dir={shlex.quote(str(root))}"
+    return archives.fetch_command(ARCHIVE, root.parent if root.name == "sample" else root)
 
 
 def _find(data_dir):
     """The folder with all six batches: the full set's, else the sample's."""
-    root = Path(data_dir)
+    root, command = Path(data_dir), _fetch_command(data_dir)
     if not root.is_dir():
-        raise UserError(f"There is no folder {root}; set data_dir or run `{_fetch_command(data_dir)}`.")
-    for candidates in (_full_folders(root), (root / "sample", HOME / "sample")):
-        missing = {folder: _missing(folder) for folder in candidates}
-        for folder, names in missing.items():
-            if not names:
-                return folder
-        for folder, names in missing.items():
-            if len(names) < len(BATCHES):
-                raise UserError(f"{folder} lacks {', '.join(names)}; run `{_fetch_command(data_dir)}`.")
-    raise UserError(f"There is no CIFAR-10 in {root}; run `{_fetch_command(data_dir)}`.")
+        raise UserError(f"There is no folder {root}; set data_dir or run `{command}`.")
+    for candidates in (archives.folders(ARCHIVE, root), (root / "sample", HOME / "sample")):
+        if folder := archives.find(ARCHIVE, candidates, command):
+            return folder
+    raise UserError(f"There is no CIFAR-10 in {root}; run `{command}`.")
 
 
 def _positions(path):
@@ -222,58 +186,11 @@ def _read_images(folder, counts):
     """(images uint8 [N, 32, 32, 3], labels int64 [N]) of the six batches, which hold `counts` images each."""
     images, labels, start = np.empty((counts.sum(), 32, 32, 3), np.uint8), [], 0
     for name, count in zip(BATCHES, counts, strict=True):
-        batch = _read_batch(folder / name, count)
-        images[start:start + count] = batch[b"data"].reshape(count, 3, 32, 32).transpose(0, 2, 3, 1)
+        batch = archives.read_batch(ARCHIVE, folder / name, _fetch_command(folder), count)
+        images[start:start + count] = archives.as_images(batch[b"data"])
         labels += batch[b"labels"]
         start += count
     return images, np.array(labels, np.int64)
-
-
-class _Inert:
-    """Stands in for numpy's array and dtype in a batch: it keeps what the pickle says and runs nothing."""
-
-    def __init__(self, *arguments):
-        self.arguments = arguments
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Admits the numpy names of a published batch, and puts the inert class in the place of each.
-
-    The real ones would not be safe: a forged dtype state can make raw bytes pass for object pointers.
-    """
-    admitted = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-                ("numpy", "ndarray"), ("numpy", "dtype")}
-
-    def find_class(self, module, name):
-        if (module, name) in self.admitted:
-            return _Inert
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _read_batch(path, count):
-    """One batch file's dict, checked: its `data` uint8 [count, 3072], its `labels` a list of `count` ints."""
-    try:
-        with open(path, "rb") as file:
-            batch = _BatchUnpickler(file, encoding="bytes").load()
-        _, shape, dtype, by_column, pixels = batch[b"data"].state
-        batch[b"data"] = np.frombuffer(pixels, np.uint8).reshape(shape)
-        published = (batch.keys() >= {b"batch_label", b"filenames"} and dtype.arguments[0] in (b"u1", "u1")
-                     and not by_column and {type(label) for label in batch[b"labels"]} == {int})
-    except Exception:  # a forged pickle can raise nearly anything
-        published = False
-    if not published:
-        raise UserError(f"{path} is unreadable, damaged or not a CIFAR-10 batch of the published format; "
-                        f"delete it and run `{_fetch_command(path.parent)}`.")
-    shape, n_labels = batch[b"data"].shape, len(batch[b"labels"])
-    if shape != (count, 3072) or n_labels != count:
-        raise UserError(f"{path} must hold {count:,} images of 3,072 bytes and a label for each, but holds "
-                        f"an array of shape {shape} and {n_labels:,} labels.")
-    if not all(0 <= label < len(CLASS_NAMES) for label in batch[b"labels"]):
-        raise UserError(f"{path} holds a label outside 0 to 9, so it is not CIFAR-10.")
-    return batch
 
 
 def _similarity(path, shape):
@@ -292,84 +209,14 @@ def _similarity(path, shape):
     return matrix
 
 
-def _download(url, part, size):
-    """Fill the file `part` up to `size` bytes, going on from what it holds where the server can."""
-    have = part.stat().st_size if part.exists() else 0
-    if have >= size:
-        return
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=30) as response:
-            response.raise_for_status()
-            have = have if response.status_code == 206 else 0
-            with open(part, "ab" if have else "wb") as file, \
-                    tqdm(total=size, initial=have, unit="B", unit_scale=True, desc="CIFAR-10") as bar:
-                for chunk in response.iter_content(1 << 16):
-                    have += file.write(chunk)
-                    bar.update(len(chunk))
-                    if have > size:
-                        break
-    except requests.RequestException as error:
-        why = type(error).__name__ if error.response is None else f"HTTP {error.response.status_code}"
-        raise UserError(f"Cannot download {url} ({why}); check the network and run the command again, "
-                        "it goes on where it stopped.") from error
-
-
-def _verify(part, url, size, md5):
-    have = part.stat().st_size
-    if have < size:
-        raise UserError(f"{url} ended after {have:,} of {size:,} bytes; run the command again to go on.")
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(part, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if have > size or digest.hexdigest() != md5:
-        part.unlink()
-        raise UserError(f"What {url} sent is not the official archive (size or MD5 differs) and was deleted; "
-                        "run the command again.")
-
-
-def _unpack(part, root):
-    """Move the archive's eight files to `root/cifar-10-batches-py`, each whole; of any other, nothing."""
-    names = {f"{ARCHIVE_FOLDER}/{name}" for name in (*BATCHES, "batches.meta", "readme.html")}
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as temporary:
-        try:
-            with tarfile.open(part, "r:gz") as archive:
-                members = [m for m in archive if not (m.isdir() and m.name == ARCHIVE_FOLDER)]
-                if sorted(m.name for m in members) != sorted(names) or not all(m.isreg() for m in members):
-                    raise tarfile.TarError("other members")
-                archive.extractall(temporary, members, filter="data")
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            part.unlink()
-            raise UserError(f"The archive does not hold CIFAR-10's eight files and no others ({error}); "
-                            "it was deleted and nothing of it kept.") from error
-        (root / ARCHIVE_FOLDER).mkdir(exist_ok=True)
-        for name in sorted(names):
-            os.replace(Path(temporary, name), root / name)
-
-
-class _PublishedPickler(pickle._Pickler):
-    """Writes bytes as the Python 2 strings of the published batches, which the C pickler cannot be taught."""
-    dispatch = pickle._Pickler.dispatch.copy()
-
-    def save_bytes(self, value):
-        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
-        self.memoize(value)
-
-    dispatch[bytes] = save_bytes
-
-
 def _batch_bytes(path, rows):
     """The pickle of a published batch file cut down to the given rows."""
-    batch = _read_batch(path, PER_BATCH)
-    cut = {b"batch_label": batch[b"batch_label"],
-           b"labels": [batch[b"labels"][row] for row in rows],
-           b"data": batch[b"data"][rows],
-           b"filenames": [batch[b"filenames"][row] for row in rows]}
-    file = io.BytesIO()
-    _PublishedPickler(file, protocol=2).dump(cut)
-    # numpy 2 names itself by a module that older readers do not have; the name comes before any pixel
-    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
+    batch = archives.read_batch(ARCHIVE, path, _fetch_command(path.parent), PER_BATCH)
+    return archives.batch_bytes({
+        b"batch_label": batch[b"batch_label"],
+        b"labels": [batch[b"labels"][row] for row in rows],
+        b"data": batch[b"data"][rows],
+        b"filenames": [batch[b"filenames"][row] for row in rows]})
 
 
 def main():

@@ -1,0 +1,225 @@
+"""Data sets published in the python format of CIFAR: fetched from the official archive, read without trust.
+
+Such a set is a gzipped tar of one folder; its batches are dicts of pixels, labels and file names that
+Python 2 pickled. `cifar10` and `cifar100` say where and what; here is what they share.
+"""
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import shlex
+import struct
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import requests
+from tqdm import tqdm
+
+from utils.errors import UserError
+
+
+class Archive(NamedTuple):
+    """A published data set: its official archive, and what its batches hold."""
+    title: str
+    module: str  # whose command `fetch` gets it
+    url: str
+    size: int  # bytes
+    md5: str  # hexadecimal
+    folder: str  # the archive's one folder
+    batches: tuple[str, ...]  # files in it that hold images
+    others: tuple[str, ...]  # the rest of its files
+    label_key: bytes  # of the labels in a batch
+    n_classes: int
+
+
+def fetch(archive, root):
+    """Download the official archive into the folder `root` and unpack it there, as `root/archive.folder`.
+
+    What came of a broken download stays in a `.part` file, where the next call goes on.
+    Raises `UserError` for no network, a refusing server, a full disk, and an archive that is not the expected
+    one; such an archive is deleted and nothing of it is written.
+    """
+    root = Path(root)
+    part = root / f"{Path(archive.url).name}.part"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _download(archive, part)
+        _verify(archive, part)
+        _unpack(archive, part, root)
+        part.unlink()
+    except OSError as error:
+        raise UserError(f"Cannot write in {root} ({error.strerror}); make room or choose another --data_dir."
+                        ) from error
+    print(f"{archive.title} is complete in {root / archive.folder}.")
+
+
+def folders(archive, root):
+    """Where below `root` the batches may lie: in the archive's own folder, or in `root` itself."""
+    return Path(root, archive.folder), Path(root)
+
+
+def missing(archive, folder):
+    """The names of the batches that `folder` lacks."""
+    return [name for name in archive.batches if not Path(folder, name).is_file()]
+
+
+def find(archive, candidates, command):
+    """The first of the folders `candidates` with every batch; None where no batch is in any.
+
+    command: fetches the set. Raises `UserError` for a partly present set.
+    """
+    lacks = {folder: missing(archive, folder) for folder in candidates}
+    for folder, names in lacks.items():
+        if not names:
+            return folder
+    for folder, names in lacks.items():
+        if len(names) < len(archive.batches):
+            raise UserError(f"{folder} lacks {', '.join(names)}; run `{command}`.")
+    return None
+
+
+def fetch_command(archive, root):
+    """The command that fetches the set into `root`, or around `root` where that is the archive's folder."""
+    root = Path(root)
+    root = root.parent if root.name == archive.folder else root
+    return f"python -m {archive.module} fetch --data_dir={shlex.quote(str(root))}"
+
+
+def read_batch(archive, path, command, count=None):
+    """One batch file's dict, checked: `data` uint8 [N, 3072], labels a list of N ints, N at least 1.
+
+    command: fetches the set; count: what N must be, None for any.
+    Raises `UserError` for a damaged, foreign or malicious file, of which nothing is executed, for another
+    shape or count, and for labels that the set does not have.
+    """
+    try:
+        with open(path, "rb") as file:
+            batch = _BatchUnpickler(file, encoding="bytes").load()
+        labels = batch[archive.label_key]
+        _, shape, dtype, by_column, pixels = batch[b"data"].state
+        batch[b"data"] = rows = np.frombuffer(pixels, np.uint8).reshape(shape)
+        published = (batch.keys() >= {b"batch_label", b"filenames"} and dtype.arguments[0] in (b"u1", "u1")
+                     and not by_column and type(labels) is list and set(map(type, labels)) == {int})
+    except Exception:  # a forged pickle can raise nearly anything
+        published = False
+    if not published:
+        raise UserError(f"{path} is unreadable, damaged or not a {archive.title} batch of the published "
+                        f"format; delete it and run `{command}`.")
+    expected = len(labels) if count is None else count
+    if rows.shape != (expected, 3072) or len(labels) != expected:
+        raise UserError(f"{path} must hold {expected:,} images of 3,072 bytes and a label for each, but "
+                        f"holds an array of shape {rows.shape} and {len(labels):,} labels.")
+    if not all(0 <= label < archive.n_classes for label in labels):
+        raise UserError(f"{path} holds a label outside 0 to {archive.n_classes - 1}, "
+                        f"so it is not {archive.title}.")
+    return batch
+
+
+def as_images(rows):
+    """A view of a batch's rows, uint8 [N, 3072] in planes of red, green and blue, as RGB [N, 32, 32, 3]."""
+    return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def batch_bytes(batch):
+    """The published pickle of the dict `batch`: its strings bytes, its `data` uint8 [N, 3072]."""
+    file = io.BytesIO()
+    PublishedPickler(file, protocol=2).dump(batch)
+    # numpy 2 names itself by a module that older readers do not have; the name comes before any pixel
+    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
+
+
+class PublishedPickler(pickle._Pickler):
+    """Writes bytes as the Python 2 strings of the published batches, which the C pickler cannot be taught."""
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_bytes(self, value):
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+        self.memoize(value)
+
+    dispatch[bytes] = save_bytes
+
+
+class _Inert:
+    """Stands in for numpy's array and dtype in a batch: it keeps what the pickle says and runs nothing."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Admits the numpy names of a published batch, and puts the inert class in the place of each.
+
+    The real ones would not be safe: a forged dtype state can make raw bytes pass for object pointers.
+    """
+    admitted = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
+                ("numpy", "ndarray"), ("numpy", "dtype")}
+
+    def find_class(self, module, name):
+        if (module, name) in self.admitted:
+            return _Inert
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _download(archive, part):
+    """Fill the file `part` up to the archive's size, going on from what it holds where the server can."""
+    have = part.stat().st_size if part.exists() else 0
+    if have >= archive.size:
+        return
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with requests.get(archive.url, headers=headers, stream=True, timeout=30) as response:
+            response.raise_for_status()
+            have = have if response.status_code == 206 else 0
+            with open(part, "ab" if have else "wb") as file, tqdm(
+                    total=archive.size, initial=have, unit="B", unit_scale=True, desc=archive.title) as bar:
+                for chunk in response.iter_content(1 << 16):
+                    have += file.write(chunk)
+                    bar.update(len(chunk))
+                    if have > archive.size:
+                        break
+    except requests.RequestException as error:
+        why = type(error).__name__ if error.response is None else f"HTTP {error.response.status_code}"
+        raise UserError(f"Cannot download {archive.url} ({why}); check the network and run the command "
+                        "again, it goes on where it stopped.") from error
+
+
+def _verify(archive, part):
+    have = part.stat().st_size
+    if have < archive.size:
+        raise UserError(f"{archive.url} ended after {have:,} of {archive.size:,} bytes; "
+                        "run the command again to go on.")
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(part, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if have > archive.size or digest.hexdigest() != archive.md5:
+        part.unlink()
+        raise UserError(f"What {archive.url} sent is not the official archive (size or MD5 differs) and was "
+                        "deleted; run the command again.")
+
+
+def _unpack(archive, part, root):
+    """Move the archive's files to `root/archive.folder`, each whole; of any other, nothing."""
+    names = {f"{archive.folder}/{name}" for name in (*archive.batches, *archive.others)}
+    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as temporary:
+        try:
+            with tarfile.open(part, "r:gz") as tar:
+                members = [m for m in tar if not (m.isdir() and m.name == archive.folder)]
+                if sorted(m.name for m in members) != sorted(names) or not all(m.isreg() for m in members):
+                    raise tarfile.TarError("other members")
+                tar.extractall(temporary, members, filter="data")
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            part.unlink()
+            raise UserError(f"The archive does not hold {archive.title}'s {len(names)} files and no others "
+                            f"({error}); it was deleted and nothing of it kept.") from error
+        (root / archive.folder).mkdir(exist_ok=True)
+        for name in sorted(names):
+            os.replace(Path(temporary, name), root / name)
