@@ -71,7 +71,7 @@ def gallery_database(encoder, data, config):
 def evaluate(config):
     """Print mAP over CIFAR-10's queries and draw one query's ranked list, or that of the user's picture."""
     stages = Stages()
-    data = cifar10.load(config.data_dir, config.protocol)
+    data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
     if not 0 <= config.query < len(data.query):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
                                + (" in the sample" if data.sample else "") + "; choose one of them")

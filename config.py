@@ -93,14 +93,29 @@ class Config(BaseSettings):
     protocol: Literal[1, 2] = 1
     """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
 
+    known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    """Labels of the classes that are known under protocol 2, as [0,1,2,3,4,5,6]; the paper does not say which."""
+
+    backbone: Literal["modified_vgg", "cnn_f"] = "modified_vgg"
+    """F: the modified VGG, or CNN-F on images enlarged to 224 x 224 (GPQ-F of figure 3)."""
+
+    metric_loss: Literal["n_pair", "triplet"] = "n_pair"
+    """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
+
+    margin: PositiveFloat = 0.1
+    """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
+
     learning_rate: PositiveFloat = 2e-4
     """Adam's learning rate at step 0. Above 0."""
 
+    decay: Literal["staircase", "cosine"] = "staircase"
+    """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""
+
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Factor of the learning rate's staircase decay. Above 0, at most 1."""
+    """Factor of one stair of the learning rate's decay. Above 0, at most 1."""
 
     decay_steps: PositiveInt = 100
-    """Steps from one stair of the decay to the next. 1 or more."""
+    """Steps from one stair to the next. 1 or more."""
 
     seed: Annotated[int, Field(ge=0, lt=2 ** 31)] = 0
     """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
@@ -135,6 +150,46 @@ class Config(BaseSettings):
     def settings_customise_sources(cls, settings_cls, init_settings, **_):
         """Only this file and the command line count; environment variables do not."""
         return (init_settings,)
+
+
+class Pretraining(Config):
+    """Settings of F's pretraining on CIFAR-100; those of GPQ's quantizer and losses have no effect there."""
+
+    data_dir: str = "./cifar100"
+    """Folder of CIFAR-100's published files, or one that holds `cifar-100-python/`."""
+
+    out: str = "./models/CIFAR100_pretrained.mat"
+    """File that F goes to at the end, arrays by variable name."""
+
+    ImagNet_pretrained_path: str = ""
+    """Pretrained F to start from. Where it is absent, training starts from random weights."""
+
+    model_save_path: str = "./models/pretraining/"
+    """Folder that training writes to."""
+
+    model_load_path: str = "./models/pretraining/CIFAR100_pretrained.ckpt"
+    """Name of the last checkpoint, in `model_save_path`."""
+
+    n_CLASSES: Literal[100] = 100
+    """Classes; CIFAR-100 has 100."""
+
+    batch_size: Annotated[int, Field(ge=2)] = 125
+    """Images in a step."""
+
+    total_epochs: PositiveInt = 30
+    """Epochs; one is 400 steps of 125 images."""
+
+    save_term: PositiveInt = 1
+    """Epochs from one checkpoint to the next. 1 or more."""
+
+    eval_term: NonNegativeInt = 1
+    """Epochs from one accuracy on the 10,000 test images to the next; 0 for never."""
+
+    learning_rate: PositiveFloat = 1e-3
+    """Adam's learning rate at step 0. Above 0."""
+
+    decay: Literal["staircase", "cosine"] = "cosine"
+    """How the learning rate falls: by stairs, or along a half cosine to 0 at the last step."""
 
 
 def from_command_line(kind=Config, arguments=None):

@@ -11,17 +11,14 @@ import contextlib
 import signal
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from pydantic_settings import CliImplicitFlag
 from tqdm import tqdm
 
 from config import Config, from_command_line
-from model import gpq
 from model.tf1 import tf
-from utils import checkpoints, cifar10, encode, errors, runs
-from utils.augmentation import augment
+from utils import checkpoints, errors, runs, tasks
 
 LOG_TERM = 10
 KEPT = 5
@@ -34,50 +31,18 @@ class Options(Config):
     """Go on from the newest checkpoint in model_save_path."""
 
 
-class Feeds(NamedTuple):
-    """Placeholders of one step: uint8 images [B, 32, 32, 3], int32 labels [B], the step's number."""
-
-    labelled: tf.Tensor
-    labels: tf.Tensor
-    unlabelled: tf.Tensor
-    step: tf.Tensor
-
-
-def build(config):
-    """The training graph from uint8 batches, augmentation included. Returns (Feeds, TrainingGraph)."""
-    images = [config.batch_size, config.image_size, config.image_size, config.img_channels]
-    feeds = Feeds(tf.placeholder(tf.uint8, images), tf.placeholder(tf.int32, images[:1]),
-                  tf.placeholder(tf.uint8, images), tf.placeholder(tf.int32, []))
-    labelled = augment(feeds.labelled, tf.stack([config.seed, 4 * feeds.step]))
-    unlabelled = augment(feeds.unlabelled, tf.stack([config.seed, 4 * feeds.step + 2]))
-    return feeds, gpq.training_graph(labelled, tf.one_hot(feeds.labels, config.n_CLASSES), unlabelled, config)
-
-
-def draw(data, step, config):
-    """One step's batches, each drawn without replacement from a generator of its own: a resumed run draws alike."""
-    generator = np.random.default_rng([config.seed, step])
-    labelled = generator.choice(data.labelled, config.batch_size, replace=False)
-    unlabelled = generator.choice(data.unlabelled, config.batch_size, replace=False)
-    return Feeds(data.images[labelled], data.labels[labelled], data.images[unlabelled], step)
-
-
-def train(config):
-    """Run the training that `config` (an Options) asks for."""
-    data = cifar10.load(config.data_dir, config.protocol)
-    data, held_back = runs.hold_back(data, config) if config.eval_term else (data, None)
-    runs.check_data(data, config)
+def train(config, task):
+    """Train `task` (of utils.tasks) as `config` (an Options) says. Returns whether it came to its end."""
     folder = Path(config.model_save_path)
-    epoch_steps = len(data.labelled) // config.batch_size
-    last = config.total_epochs * epoch_steps
     saved = []
 
     with runs.only_training_in(folder), tf.Graph().as_default(), runs.session(config) as session:
         tf.set_random_seed(config.seed)
-        feeds, graph = build(config)
+        feeds, graph = tasks.build(task)
         everything = tf.global_variables()
         whole, weights = checkpoints.saver(everything), checkpoints.saver(checkpoints.weights())
         sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()])
-        validation = encode.Encoder(config, session) if config.eval_term else None
+        judge = task.judge(session) if config.eval_term else None
         runs.check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
         run = runs.start(session, folder, everything, config)
@@ -90,49 +55,52 @@ def train(config):
         def save(path, saver):
             if not session.run(sound):
                 stop("the weights are")
-            checkpoints.save(session, path, saver, run.about(config, data))
+            checkpoints.save(session, path, saver, run.about(config, task))
             tqdm.write(f"Model saved at {path}")
 
+        images_a_step = task.n_batches * task.batch_size
         with runs.interrupts(signal.SIGINT, signal.SIGTERM) as interrupted, \
                 contextlib.closing(tf.summary.FileWriter(str(folder / "logs"))) as scalars, \
-                tqdm(total=2 * last * config.batch_size, initial=2 * run.step * config.batch_size,
+                tqdm(total=task.n_steps * images_a_step, initial=run.step * images_a_step,
                      unit="image", unit_scale=True, disable=None) as bar:
-            while run.step < last and not interrupted():
+            while run.step < task.n_steps and not interrupted():
                 began = time.perf_counter()
                 values, rate, _ = session.run([graph.losses, graph.learning_rate, graph.step],
-                                              dict(zip(feeds, draw(data, run.step, config), strict=True)))
+                                              dict(zip(feeds, tasks.draw(task, run.step), strict=True)))
                 run.step += 1
                 run.seconds += time.perf_counter() - began
                 if not np.isfinite(values.total):
                     stop("the loss is")
                 run.losses = {name: float(value) for name, value in values._asdict().items()}
-                epoch = -(-run.step // epoch_steps)
+                epoch = -(-run.step // task.epoch_steps)
                 runs.write_scalars(scalars, run.step, learning_rate=rate, **run.losses)
                 bar.set_postfix({name: f"{value:.4f}" for name, value in run.losses.items()}, refresh=False)
-                bar.update(2 * config.batch_size)
+                bar.update(images_a_step)
                 if run.step % LOG_TERM == 0:
-                    tqdm.write(runs.log_line(epoch, run.step, values, rate, config))
-                if run.step % epoch_steps:
+                    tqdm.write(task.log_line(epoch, run.step, values, rate))
+                if run.step % task.epoch_steps:
                     continue
-                if validation and epoch % config.eval_term == 0:
-                    run.held_back_mAP = runs.held_back_map(validation, data, held_back, config)
-                    runs.write_scalars(scalars, run.step, mAP=run.held_back_mAP)
-                    tqdm.write(f"epoch: {epoch}/{config.total_epochs}, held-back mAP: {run.held_back_mAP:.4f}")
-                if epoch % config.save_term == 0 or run.step == last:
+                if judge and epoch % config.eval_term == 0:
+                    run.judged = judge()
+                    runs.write_scalars(scalars, run.step, **{task.measure: run.judged})
+                    tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
+                if epoch % config.save_term == 0 or run.step == task.n_steps:
                     saved.append(folder / f"{epoch}.ckpt")
                     save(saved[-1], whole)
                     for old in saved[:-KEPT]:
                         checkpoints.delete(old)
 
-        if run.step < last:
+        if run.step < task.n_steps:
             save(folder / "interrupted.ckpt", whole)
             print("Stopped; go on with --resume")
-        else:
-            save(folder / Path(config.checkpoint).name, weights)
+            return False
+        save(folder / Path(config.checkpoint).name, weights)
+        return True
 
 
 def main():
-    train(from_command_line(Options))
+    config = from_command_line(Options)
+    train(config, tasks.GPQ(config))
 
 
 if __name__ == "__main__":

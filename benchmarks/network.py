@@ -19,15 +19,14 @@ LIBRARIES = ("ours", "torch")
 
 
 def ours_training(batch_size):
-    """A function that runs one step of train.py's graph, augmentation included, on random uint8 images."""
-    import train
+    """A function that runs one step of train.py's graph, augmentation included."""
+    from config import Config
     from model.tf1 import tf
+    from utils import tasks
 
-    config = train.Options(batch_size=batch_size)
-    feeds, graph = train.build(config)
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (2, batch_size, 32, 32, 3), np.uint8)
-    batch = train.Feeds(images[0], np.arange(batch_size) % 10, images[1], 0)
+    task = tasks.GPQ(Config(batch_size=batch_size))
+    feeds, graph = tasks.build(task)
+    batch = tasks.draw(task, 0)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     return lambda: session.run([graph.losses, graph.step], dict(zip(feeds, batch, strict=True)))

@@ -51,3 +51,6 @@ def update_statistics(features):
     """The operation that takes the batch statistics of `features` into F's moving averages."""
     with tf.variable_scope("Fixed_VGG", reuse=True):
         return update_moving_averages(features.statistics)
+
+
+BACKBONES = {"modified_vgg": modified_vgg}

@@ -1,17 +1,18 @@
-"""GPQ wired into the two graphs that users meet: training and retrieval.
+"""GPQ wired into the two graphs that users meet: the losses that training lowers, and retrieval.
 
 `config` is any object with the settings of config.py; nothing else is read.
 """
 from typing import NamedTuple
 
 from model import losses, quantizer
-from model.backbones import modified_vgg, standardise, update_statistics
+from model.backbones import BACKBONES, standardise, update_statistics
 from model.layers import variable
 from model.tf1 import tf
 
 
 class Losses(NamedTuple):
-    """Scalars. `total` is what training minimises: n_pair + weighted classification - weighted entropy."""
+    """Scalars. `total` is what training minimises: n_pair (or the triplet loss in its place) + weighted
+    classification - weighted entropy."""
 
     n_pair: tf.Tensor
     classification: tf.Tensor
@@ -28,16 +29,6 @@ class Towers(NamedTuple):
     quantized: tf.Tensor
     logits: tf.Tensor
     codewords: tf.Tensor
-
-
-class TrainingGraph(NamedTuple):
-    """One step of training: run `step` and whatever losses are to be seen."""
-
-    losses: Losses
-    towers: Towers
-    learning_rate: tf.Tensor
-    global_step: tf.Variable
-    step: tf.Operation
 
 
 class RetrievalGraph(NamedTuple):
@@ -59,7 +50,7 @@ def _tables(config):
 
 
 def _features(images, config, training):
-    return modified_vgg(images, config.n_book * config.len_code, training)
+    return BACKBONES[config.backbone](images, config.n_book * config.len_code, training)
 
 
 def loss_graph(labelled, labels, unlabelled, config, training=True):
@@ -79,7 +70,8 @@ def loss_graph(labelled, labels, unlabelled, config, training=True):
     logits = losses.class_logits(x, prototypes, config.beta, config.follow)
     unlabelled_logits = losses.class_logits(u, prototypes, config.beta, config.follow)
 
-    n_pair = losses.n_pair_pq(x, q, labels, config.follow)
+    n_pair = (losses.n_pair_pq(x, q, labels, config.follow) if config.metric_loss == "n_pair"
+              else losses.triplet(q, labels, config.margin))
     classification = losses.classification(logits, labels)
     entropy = losses.subspace_entropy(unlabelled_logits, config.follow)
     # The paper's lambda_1 belongs to classification, the release's lam_1 to entropy.
@@ -91,29 +83,6 @@ def loss_graph(labelled, labels, unlabelled, config, training=True):
     with tf.control_dependencies([update_statistics(unseen)]):
         averages = update_statistics(seen)
     return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
-
-
-def learning_rate(step, config):
-    """learning_rate * decay_rate ^ floor(step / decay_steps), a float32 scalar (release)."""
-    return tf.train.exponential_decay(config.learning_rate, step, config.decay_steps, config.decay_rate,
-                                      staircase=True)
-
-
-def training_graph(labelled, labels, unlabelled, config):
-    """One Adam step (beta1 0.5) on both towers; arguments as `loss_graph`. Returns a TrainingGraph."""
-    values, towers, averages = loss_graph(labelled, labels, unlabelled, config)
-    global_step = tf.train.get_or_create_global_step()
-    rate = learning_rate(global_step, config)
-    # The convolutions' biases have no gradient (see layers.conv_bn_relu) and Adam leaves them alone.
-    moved = [pair for pair in gradients(values.total) if pair[0] is not None]
-    step = tf.train.AdamOptimizer(rate, beta1=0.5).apply_gradients(moved, global_step)
-    return TrainingGraph(values, towers, rate, global_step, tf.group(step, averages))
-
-
-def gradients(loss):
-    """[(gradient or None, variable)] of every trainable variable."""
-    trainable = tf.trainable_variables()
-    return list(zip(tf.gradients(loss, trainable), trainable, strict=True))
 
 
 def retrieval_graph(images, config):

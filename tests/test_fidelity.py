@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from config import Config
-from model import gpq
+from model import gpq, training
 from model.tf1 import tf
 from utils import checkpoints
 
@@ -32,8 +32,9 @@ def ours(reference, reference_checkpoint):
     with tf.Graph().as_default(), tf.Session() as session:
         names = ("source_input", "labels_onehot", "target_input")
         batch = [tf.constant(reference[f"train_{name}"]) for name in names]
-        training = gpq.training_graph(*batch, config)
-        gradients = {v.name: g for g, v in gpq.gradients(training.losses.total) if g is not None}
+        losses, towers, averages = gpq.loss_graph(*batch, config)
+        step = training.training_graph(losses, averages, config, n_steps=1).step
+        gradients = {v.name: g for g, v in training.gradients(losses.total) if g is not None}
         evaluation, _, _ = gpq.loss_graph(*batch, config, training=False)
         retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config)
         variables = {v.name: v for v in tf.global_variables()}
@@ -41,12 +42,12 @@ def ours(reference, reference_checkpoint):
         checkpoints.restore(session, reference_checkpoint, checkpoints.weights(), config)
 
         before = session.run(variables)
-        losses, towers, values = session.run([training.losses, training.towers, gradients])
+        losses, towers, values = session.run([losses, towers, gradients])
         found = SimpleNamespace(before=before, losses=losses, towers=towers, gradients=values,
                                 eval_losses=session.run(evaluation), retrieval=session.run(retrieval))
         for name, value in state_before_step(reference, values).items():
             variables[name].load(value, session)
-        session.run(training.step)
+        session.run(step)
         found.after = session.run(variables)
         return found
 
@@ -123,7 +124,7 @@ def test_norm_of_every_gradient(ours, reference):
 
 
 def test_learning_rates(reference, compute):
-    rates = compute(lambda steps: [gpq.learning_rate(step, Config()) for step in tf.unstack(steps)],
+    rates = compute(lambda steps: [training.learning_rate(step, Config(), n_steps=1) for step in tf.unstack(steps)],
                     reference["lr_steps"].astype(np.int64))
     np.testing.assert_allclose(rates, reference["lr_values"], rtol=1e-6)
 
@@ -180,7 +181,8 @@ def test_retrieval_restores_what_the_releases_demo_does(release_variables):
 def test_variables_of_the_releases_training(release_variables):
     with tf.Graph().as_default():
         batch = tf.placeholder(tf.float32, [2, 32, 32, 3])
-        gpq.training_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, Config())
+        losses, _, averages = gpq.loss_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, Config())
+        training.training_graph(losses, averages, Config(), n_steps=1)
         mine, demo = shapes(tf.global_variables()), shapes(checkpoints.weights())
     assert mine.pop("global_step") == []
     without = {name for name in release_variables["TRAIN"] if is_convolution_bias(name) and "/Adam" in name}

@@ -78,19 +78,15 @@ def test_the_disk_must_hold_the_checkpoints(tmp_path, monkeypatch, free, enough)
 
 
 def test_a_batch_must_fit_the_data():
-    data = data_of([0] * 12, range(5), range(5, 12))
-    runs.check_data(data, Config(batch_size=5))
-    with pytest.raises(UserError, match="batch_size is 6, but there are 5 labelled images; set batch_size"):
-        runs.check_data(data, Config(batch_size=6))
-    with pytest.raises(UserError, match="there are 4 unlabelled images"):
-        runs.check_data(data._replace(unlabelled=data.unlabelled[:4]), Config(batch_size=5))
+    runs.check_batch(5, 5, "labelled")
+    with pytest.raises(UserError, match="batch_size is 6, but there are 5 unlabelled images; set batch_size to 5"):
+        runs.check_batch(6, 5, "unlabelled")
 
 
-def test_the_classes_must_cover_the_labels():
-    data = data_of([0, 1, 2, 3], range(2), range(2, 4))
-    runs.check_data(data, Config(batch_size=2, n_CLASSES=4))
-    with pytest.raises(UserError, match="n_CLASSES is 3, but the labels go up to 3; set n_CLASSES to 4"):
-        runs.check_data(data, Config(batch_size=2, n_CLASSES=3))
+def test_there_must_be_a_prototype_a_class():
+    runs.check_classes(4, Config(n_CLASSES=4))
+    with pytest.raises(UserError, match="n_CLASSES is 3, but the labelled images are of 4 classes; set n_CLASSES to 4"):
+        runs.check_classes(4, Config(n_CLASSES=3))
 
 
 def test_held_back_images_leave_training():
@@ -139,11 +135,11 @@ def variables_of(config):
 def leave_checkpoint(session, folder, name, step, **settings):
     """A checkpoint with its JSON, as a training leaves it. Returns its variables' values."""
     config = Options(n_book=3, len_code=4, **settings)
-    data = data_of([0] * 1000, range(500), range(500, 1000))
+    task = SimpleNamespace(n_batches=2, batch_size=500, epoch_steps=1, source="the sample", measure="held_back_mAP")
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     progress = runs.Progress(step, seconds=1.5, initial="F.mat")
-    checkpoints.save(session, folder / name, checkpoints.saver(variables), progress.about(config, data))
+    checkpoints.save(session, folder / name, checkpoints.saver(variables), progress.about(config, task))
     return session.run(variables)
 
 
@@ -158,7 +154,7 @@ def started(session, folder, **settings):
 def test_what_lies_beside_a_checkpoint(session, tmp_path):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20, lam_1=0.3)
     about = json.loads((tmp_path / "20.ckpt.json").read_text())
-    assert (about["step"], about["epoch"], about["images"], about["data"]) == (20, 20, 20_000, "sample")
+    assert (about["step"], about["epoch"], about["images"], about["data"]) == (20, 20, 20_000, "the sample")
     assert about["settings"]["lam_1"] == 0.3 and about["settings"]["n_bits"] == 12
     assert "resume" not in about["settings"]
 
@@ -203,6 +199,12 @@ def test_resuming_with_another_setting(session, tmp_path, name, before, now):
     with pytest.raises(UserError, match=f"set {name}={before} to go on with it"):
         with tf.Graph().as_default(), tf.Session() as another:
             started(another, tmp_path, resume=True, **{name: now})
+
+
+def test_a_cosine_binds_a_run_to_its_length(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "20.ckpt", 20, decay="cosine")
+    with pytest.raises(UserError, match="set total_epochs=300 to go on with it"):
+        started(session, tmp_path, resume=True, decay="cosine", total_epochs=400)
 
 
 def test_resuming_with_what_may_change(session, tmp_path):

@@ -9,51 +9,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, variables
 from PIL import Image
 
 import Demo
 import train
 from config import from_command_line
 from model.tf1 import tf
-from utils import checkpoints, cifar10, encode, retrieval, runs
+from utils import checkpoints, cifar10, encode, retrieval, runs, tasks
 from utils.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    """A folder whose `sample/` is a tenth of the repository's: 10 queries, 50 labelled, 540 gallery."""
-    folder = tmp_path_factory.mktemp("cifar10") / "sample"
-    folder.mkdir()
-    data = cifar10.load(ROOT / "cifar10" / "sample")
-    keep = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
-    np.save(folder / "positions.npy", data.positions[keep])
-    for number, name in enumerate(cifar10.BATCHES):
-        rows = keep[data.positions[keep] // 10000 == number]
-        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows), b"labels": data.labels[rows].tolist(),
-                 b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
-        with open(folder / name, "wb") as file:
-            cifar10._PublishedPickler(file, protocol=2).dump(batch)
-    return folder.parent
 
 
 def options(kind, *arguments):
     return from_command_line(kind, [*SMALL, *arguments])
 
 
-def variables(path):
-    reader = tf.train.NewCheckpointReader(str(path))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+def run_training(*arguments):
+    config = options(train.Options, *arguments)
+    return train.train(config, tasks.GPQ(config))
 
 
 @pytest.fixture(scope="module")
 def trained(data_dir, tmp_path_factory):
     """The folder of an uncut run of 4 epochs of 5 steps."""
     folder = tmp_path_factory.mktemp("uncut")
-    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={folder}",
-                        "--total_epochs=4", "--save_term=2"))
+    run_training(f"--data_dir={data_dir}", f"--model_save_path={folder}",
+                 "--total_epochs=4", "--save_term=2")
     return folder
 
 
@@ -83,8 +66,8 @@ def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_d
     assert "go on with --resume" in rest
     stopped = json.loads((tmp_path / "interrupted.ckpt.json").read_text())["step"]
     assert 10 <= stopped < 20
-    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
-                        "--total_epochs=4", "--save_term=2", "--resume"))
+    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+                 "--total_epochs=4", "--save_term=2", "--resume")
     uncut, resumed = variables(trained / "4.ckpt"), variables(tmp_path / "4.ckpt")
     assert uncut.keys() == resumed.keys()
     for name in uncut:
@@ -92,29 +75,29 @@ def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_d
 
 
 def test_training_lowers_the_loss_and_reports_held_back_map(data_dir, tmp_path, capsys):
-    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=8",
-                        "--save_term=100", "--eval_term=8", "--n_validation=10"))
+    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=8",
+                 "--save_term=100", "--eval_term=8", "--n_validation=10")
     lines = [line for line in capsys.readouterr().out.splitlines() if "(Batch)" in line]
     losses = [float(line.split("loss: ")[1].split(",")[0]) for line in lines]
     assert len(losses) == 3 and losses[-1] < losses[0]
     about = json.loads((tmp_path / "8.ckpt.json").read_text())
-    assert 0 < about["held_back_mAP"] <= 1 and about["step"] == 8 * 4
+    assert 0 < about["judged"] <= 1 and about["step"] == 8 * 4
 
 
 def test_a_fresh_run_never_mixes_with_an_earlier_one(trained, data_dir):
     with pytest.raises(UserError, match="--resume"):
-        train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={trained}"))
+        run_training(f"--data_dir={data_dir}", f"--model_save_path={trained}")
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(data_dir, tmp_path):
     arguments = [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--save_term=1"]
-    train.train(options(train.Options, *arguments, "--total_epochs=1"))
+    run_training(*arguments, "--total_epochs=1")
     before = variables(tmp_path / "1.ckpt")
     about = json.loads((tmp_path / "1.ckpt.json").read_text())
     about["settings"]["learning_rate"] = 1e30
     (tmp_path / "1.ckpt.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match="newest good checkpoint is .*1.ckpt; lower learning_rate"):
-        train.train(options(train.Options, *arguments, "--total_epochs=9", "--resume", "--learning_rate=1e30"))
+        run_training(*arguments, "--total_epochs=9", "--resume", "--learning_rate=1e30")
     assert runs.newest(tmp_path) == str(tmp_path / "1.ckpt")
     after = variables(tmp_path / "1.ckpt")
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -125,8 +108,8 @@ def test_pretrained_weights_are_used_where_there_are_some(trained, data_dir, tmp
     arrays = {f"{name}:0": value for name, value in variables(trained / "12bits_example.ckpt").items()
               if name.startswith("Fixed_VGG") and "dense" not in name}
     scipy.io.savemat(tmp_path / "F.mat", arrays)
-    train.train(options(train.Options, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=1",
-                        f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}"))
+    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=1",
+                 f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}")
     assert "Loaded 40 pretrained variables" in capsys.readouterr().out
     assert json.loads((tmp_path / "1.ckpt.json").read_text())["initial"] == str(tmp_path / "F.mat")
 

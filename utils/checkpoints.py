@@ -72,7 +72,8 @@ def restore(session, path, variables, config):
     `config`, naming the setting to change.
     """
     shapes = reader(path).get_variable_to_shape_map()
-    _check_settings(path, shapes, config)
+    if any(variable.op.name == "Z" for variable in variables):
+        _check_settings(path, shapes, config)
     for variable in variables:
         if shapes.get(variable.op.name) != variable.shape.as_list():
             raise UserError(f"{path} holds {variable.op.name} as {shapes.get(variable.op.name, 'nothing')}, "
@@ -118,7 +119,7 @@ def load_pretrained(session, path):
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{path} is not a readable .mat file ({_first_line(error)}); set ImagNet_pretrained_path "
                         "to another, or to one that is absent to train from scratch") from error
-    wanted = [v for v in tf.trainable_variables("Fixed_VGG/") if "/dense/" not in v.name]
+    wanted = [v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)]
     for variable in wanted:
         array = np.squeeze(arrays.get(variable.name, np.array(None)))
         if array.dtype.kind != "f" or array.shape != tuple(variable.shape.as_list()):
@@ -126,6 +127,33 @@ def load_pretrained(session, path):
                             "it is not a pretrained F of this network")
         variable.load(array.astype(np.float32), session)
     return len(wanted)
+
+
+def save_pretrained(checkpoint, path):
+    """Write F of `checkpoint` to the .mat file `path` in the release's form, which `load_pretrained` reads.
+
+    Values are rounded to half precision, which halves the compressed file (about 13 MB). Raises UserError where the
+    checkpoint is absent or damaged, or the disk refuses.
+    """
+    tensors = reader(checkpoint)
+    arrays = {f"{name}:0": tensors.get_tensor(name).astype(np.float16).astype(np.float32)
+              for name in tensors.get_variable_to_shape_map()
+              if _of_pretrained_f(name)}
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            scipy.io.savemat(file, arrays, do_compression=True)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); choose another path") from error
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def _of_pretrained_f(name):
+    """Whether a variable is in the .mat file: F's trainable ones but for the last layer, which starts anew."""
+    return name.endswith(("/kernel", "/bias", "/beta", "/gamma")) and "/dense/" not in name
 
 
 def _first_line(error):

@@ -15,7 +15,7 @@ from utils.errors import UserError
 
 # Settings that may change when a run goes on: they leave what a step computes as it is.
 FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume"}
+        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
 
 
 def session(config):
@@ -53,16 +53,18 @@ def check_disk(folder, variables, n_checkpoints):
                         f"{need / 2**20:.0f} MiB; make room or set another model_save_path")
 
 
-def check_data(data, config):
-    """UserError where a step asks for more images than there are, or the labels for more classes."""
-    if data.labels.max() >= config.n_CLASSES:
-        raise UserError(f"n_CLASSES is {config.n_CLASSES}, but the labels go up to {data.labels.max()}; "
-                        f"set n_CLASSES to {data.labels.max() + 1} or more")
-    for kind in ("labelled", "unlabelled"):
-        there = len(getattr(data, kind))
-        if config.batch_size > there:
-            raise UserError(f"batch_size is {config.batch_size}, but there are {there} {kind} images; "
-                            f"set batch_size to {there} or less")
+def check_classes(there, config):
+    """UserError where there are more classes of labelled images than prototypes."""
+    if there > config.n_CLASSES:
+        raise UserError(f"n_CLASSES is {config.n_CLASSES}, but the labelled images are of {there} classes; "
+                        f"set n_CLASSES to {there} or more")
+
+
+def check_batch(batch_size, there, kind):
+    """UserError where a batch asks for more images of some kind than are there."""
+    if batch_size > there:
+        raise UserError(f"batch_size is {batch_size}, but there are {there} {kind} images; "
+                        f"set batch_size to {there} or less")
 
 
 def hold_back(data, config):
@@ -91,17 +93,17 @@ def held_back_map(encoder, data, held_back, config):
 class Progress:
     """How far a run has come: what its log, its checkpoints' JSON and its resumption need."""
 
-    def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, held_back_mAP=None):
+    def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, judged=None):
         self.step, self.seconds, self.initial = step, seconds, initial
-        self.losses, self.held_back_mAP = losses, held_back_mAP
+        self.losses, self.judged = losses, judged
 
-    def about(self, config, data):
+    def about(self, config, task):
         """The JSON-able settings and results that lie beside a checkpoint."""
-        return {"step": self.step, "epoch": self.step // (len(data.labelled) // config.batch_size),
-                "images": 2 * self.step * config.batch_size, "seconds": round(self.seconds, 1),
-                "initial": self.initial, "data": "sample" if data.sample else "full",
-                "losses": self.losses, "held_back_mAP": self.held_back_mAP, "tensorflow": tf.__version__,
-                "settings": config.model_dump(exclude={"resume"})}
+        return {"step": self.step, "epoch": self.step // task.epoch_steps,
+                "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
+                "initial": self.initial, "data": task.source, "losses": self.losses, "measure": task.measure,
+                "judged": self.judged, "tensorflow": tf.__version__,
+                "settings": config.model_dump(mode="json", exclude={"resume"})}
 
 
 def newest(folder):
@@ -115,7 +117,7 @@ def _about(file):
     """The JSON beside a checkpoint. Raises UserError where it is damaged."""
     try:
         about = json.loads(file.read_text())
-        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "held_back_mAP", "settings")}
+        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "judged", "settings")}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
 
@@ -142,17 +144,24 @@ def start(session, folder, variables, config):
     if path is not None:
         raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
                         "or set another model_save_path")
-    if not Path(config.ImagNet_pretrained_path).exists():
-        print(f"No pretrained weights at {config.ImagNet_pretrained_path}: training from random weights")
-        return Progress()
-    count = checkpoints.load_pretrained(session, config.ImagNet_pretrained_path)
-    print(f"Loaded {count} pretrained variables from {config.ImagNet_pretrained_path}")
-    return Progress(initial=config.ImagNet_pretrained_path)
+    return Progress(initial=initialise(session, config))
+
+
+def initialise(session, config):
+    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are."""
+    path = config.ImagNet_pretrained_path
+    if not Path(path).is_file():
+        print(f"No pretrained weights at {path or '(nowhere)'}: training from random weights")
+        return "random weights"
+    count = checkpoints.load_pretrained(session, path)
+    print(f"Loaded {count} pretrained variables from {path}")
+    return path
 
 
 def _check_same(path, before, config):
     now = config.model_dump(mode="json")
-    for name in sorted(before.keys() - FREE):
+    bound = before.keys() - FREE | ({"total_epochs"} if config.decay == "cosine" else set())
+    for name in sorted(bound):
         if before[name] != now.get(name):
             raise UserError(f"{path} was trained with {name}={before[name]} and the settings say {now.get(name)}; "
                             f"set {name}={before[name]} to go on with it")
