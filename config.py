@@ -44,10 +44,10 @@ class Config(BaseSettings):
     n_CLASSES: Annotated[int, Field(ge=2)] = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
 
-    image_size: Literal[32] = 32
+    image_size: Annotated[int, Field(ge=32, le=32)] = 32
     """Height and width of an image in pixels. F takes 32."""
 
-    img_channels: Literal[3] = 3
+    img_channels: Annotated[int, Field(ge=3, le=3)] = 3
     """Channels of an image: 3, red, green, blue."""
 
     n_DB: PositiveInt = 54000
@@ -90,7 +90,7 @@ class Config(BaseSettings):
     follow: Literal["release", "paper"] = "release"
     """Where paper and release differ, which one to compute (see the README's table)."""
 
-    protocol: Literal[1, 2] = 1
+    protocol: Annotated[int, Field(ge=1, le=2)] = 1
     """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
 
     known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
@@ -170,7 +170,7 @@ class Pretraining(Config):
     model_load_path: str = "./models/pretraining/CIFAR100_pretrained.ckpt"
     """Name of the last checkpoint, in `model_save_path`."""
 
-    n_CLASSES: Literal[100] = 100
+    n_CLASSES: Annotated[int, Field(ge=100, le=100)] = 100
     """Classes; CIFAR-100 has 100."""
 
     batch_size: Annotated[int, Field(ge=2)] = 125
@@ -206,7 +206,7 @@ def from_command_line(kind=Config, arguments=None):
         return CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
+        name = first["loc"][0]
         meaning = " ".join((kind.model_fields[name].description or "").split())
         if first["type"] == "missing":
             raise UserError(f"--{name} is missing. {meaning}") from error

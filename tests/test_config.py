@@ -1,4 +1,5 @@
 """The settings: the release's names and defaults, and one sentence for every wrong value."""
+import json
 import os
 import subprocess
 import sys
@@ -126,3 +127,17 @@ def test_a_script_ends_with_one_line(tmp_path):
     assert done.returncode == 2 and done.stdout == ""
     assert "bn_word is '0'" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", Config.model_fields)
+def test_every_setting_can_be_given_on_the_command_line(name):
+    usual = getattr(Config(), name)
+    text = json.dumps(usual) if isinstance(usual, (tuple, bool)) else usual
+    assert getattr(from_command_line(Config, [f"--{name}={text}"]), name) == usual
+
+
+def test_the_second_protocol_and_its_classes():
+    config = from_command_line(Config, ["--protocol=2", "--known_classes=[9,1,3]"])
+    assert config.protocol == 2 and config.known_classes == (9, 1, 3)
+    with pytest.raises(UserError, match="known_classes"):
+        from_command_line(Config, ["--known_classes=[10]"])
