@@ -1,11 +1,12 @@
 """F, the feature extractors."""
 from typing import NamedTuple
 
-from model.layers import BatchStatistics, conv_bn_relu, dense, update_moving_averages
+from model.layers import BatchStatistics, conv_bn_relu, conv_relu, dense, dropout, enlarge, update_moving_averages
 from model.tf1 import tf, tflearn
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
 CHANNEL_STD = (63.01, 62.157, 66.94)
+SCOPES = {"modified_vgg": "Fixed_VGG", "cnn_f": "CNN_F"}  # what the names of each F's variables begin with
 
 
 class Features(NamedTuple):
@@ -34,7 +35,7 @@ def modified_vgg(images, dimension, training):
             statistics.append(seen)
         return x
 
-    with tf.variable_scope("Fixed_VGG", reuse=tf.AUTO_REUSE):
+    with tf.variable_scope(SCOPES["modified_vgg"], reuse=tf.AUTO_REUSE):
         x = block(images, ["conv2d", "conv2d_1"], 64, "batch0")
         x = tf.nn.max_pool2d(x, 2, 2, "SAME")
         x = block(x, ["conv2d_2", "conv2d_3"], 128, "batch1")
@@ -47,10 +48,40 @@ def modified_vgg(images, dimension, training):
     return Features(raw, statistics if training else [])
 
 
+def cnn_f(images, dimension, training):
+    """CNN-F of Chatfield et al. (BMVC 2014, table 1), whose last layer gives `dimension` numbers and not 1000 classes.
+
+    images: float32 [B, 32, 32, 3], standardised; they are enlarged to 224 x 224. Returns Features without statistics.
+    With `training` half of each 4096 activations is dropped, by the global step. Local response normalisation is
+    that of Krizhevsky et al. (2012, section 3.3), and pooling that of the published model: 3 x 3, stride 2.
+    """
+    step = tf.train.get_or_create_global_step() if training else None  # outside of the scope, or it bears its name
+
+    def normalise(x):
+        return tf.nn.local_response_normalization(x, depth_radius=2, bias=2, alpha=1e-4, beta=0.75)
+
+    def full(x, name):
+        x = tf.nn.relu(dense(x, 4096, name))
+        return dropout(x, step) if training else x
+
+    with tf.variable_scope(SCOPES["cnn_f"], reuse=tf.AUTO_REUSE):
+        x = normalise(conv_relu(enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
+        x = tf.nn.max_pool2d(x, 3, 2, "SAME")
+        x = normalise(conv_relu(x, 256, 5, "conv2"))
+        x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+        x = conv_relu(x, 256, 3, "conv3")
+        x = conv_relu(x, 256, 3, "conv4")
+        x = conv_relu(x, 256, 3, "conv5")
+        x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+        x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
+        raw = dense(full(x, "full7"), dimension)
+    return Features(raw, [])
+
+
 def update_statistics(features):
     """The operation that takes the batch statistics of `features` into F's moving averages."""
-    with tf.variable_scope("Fixed_VGG", reuse=True):
+    with tf.variable_scope(SCOPES["modified_vgg"], reuse=True):
         return update_moving_averages(features.statistics)
 
 
-BACKBONES = {"modified_vgg": modified_vgg}
+BACKBONES = {"modified_vgg": modified_vgg, "cnn_f": cnn_f}

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation and the dense layer. The checkpoint's variable names are decided here.
+"""Convolution, batch normalisation, the dense layer and dropout. The checkpoint's variable names are decided here.
 
 Images are NHWC float32. Variables are made on first use and shared afterwards (the two towers are one network).
 """
@@ -78,7 +78,36 @@ def update_moving_averages(statistics):
     return tf.group(*updates)
 
 
-def dense(x, units):
+def enlarge(images, size):
+    """Bilinear enlargement. float32 [B, H, H, C] to [B, size, size, C]; H is static.
+
+    Written as two products with the weights, since XLA's form of tf.image.resize is wrong at some pixels.
+    """
+    old = float(images.shape[1])
+    centres = tf.clip_by_value((tf.range(float(size)) + 0.5) * old / size - 0.5, 0, old - 1)
+    weights = tf.nn.relu(1 - tf.abs(centres[:, tf.newaxis] - tf.range(old)))
+    return tf.einsum("jw,bhwc->bhjc", weights, tf.einsum("ih,bhwc->biwc", weights, images))
+
+
+def conv_relu(x, filters, size, name, stride=1, padding="SAME"):
+    """size x size convolution with bias, ReLU. x: float32 [B, H, W, C]. Returns float32 [B, H', W', filters]."""
+    kernel, bias = _kernel_and_bias(name, [size, size, x.shape[-1], filters])
+    return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, padding), bias))
+
+
+def dense(x, units, name="dense"):
     """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation."""
-    kernel, bias = _kernel_and_bias("dense", [x.shape[-1], units])
+    kernel, bias = _kernel_and_bias(name, [x.shape[-1], units])
     return tf.matmul(x, kernel) + bias
+
+
+def dropout(x, step):
+    """Each number of x set to 0 with probability 1/2, else doubled. x: float32; step: integer scalar, of training.
+
+    The step and which of the graph's dropouts it is decide what is dropped: a run is repeatable.
+    """
+    seed = tf.stack([tf.cast(step, tf.int64), len(tf.get_collection("dropouts"))])
+    # Integers, since TensorFlow and XLA draw other floats from the same seed.
+    twos = 2 * tf.random.stateless_uniform(tf.shape(x), seed, 0, 2, tf.int32)
+    tf.add_to_collection("dropouts", twos)
+    return x * tf.cast(twos, tf.float32)

@@ -1,4 +1,4 @@
-"""The three losses of section 3.1 and gradient reversal.
+"""The three losses of section 3.1, the triplet loss of figure 3 and gradient reversal.
 
 B images, M codebooks, C classes, d numbers a sub-vector; x and q are intra-normalised, float32 [B, M, d].
 """
@@ -26,6 +26,28 @@ def n_pair_pq(x, q, labels, follow):
     if follow == "release":
         loss += 0.25 * 0.002 * tf.reduce_mean(tf.reduce_sum(x ** 2, axis=1) + tf.reduce_sum(q ** 2, axis=1))
     return loss
+
+
+def triplet(q, labels, margin):
+    """Triplet loss with semi-hard negatives (Schroff et al., CVPR 2015) on quantized vectors, a scalar (figure 3).
+
+    The mean over pairs of an anchor and a positive, two images that share a label, of max(0, d_ap - d_an + margin),
+    d the squared distance between the joined q of unit length. The negative, an image that shares none, is the
+    nearest one farther than the positive, else the farthest. 0 where no pair has a negative.
+    q: float32 [B, M, d]; labels: float32 [B, C], one or several ones a row; margin: squared distance.
+    """
+    q = tf.nn.l2_normalize(join(q), axis=1)
+    distances = 2 - 2 * tf.matmul(q, q, transpose_b=True)
+    related = tf.matmul(labels, labels, transpose_b=True) > 0
+    negatives = tf.reduce_sum(tf.cast(~related, tf.int32), axis=1, keepdims=True)
+    pairs = tf.linalg.set_diag(related & (negatives > 0), tf.zeros_like(labels[:, 0], tf.bool))
+
+    # 5 is farther than unit vectors can be and, unlike infinity, harmless to the gradient.
+    to_negatives = tf.sort(tf.where_v2(related, 5., distances))
+    farther = tf.searchsorted(to_negatives, distances, side="right")
+    to_negative = tf.gather(to_negatives, tf.minimum(farther, tf.maximum(negatives - 1, 0)), batch_dims=1)
+    excess = tf.nn.relu(distances - to_negative + margin) * tf.cast(pairs, tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(excess), tf.reduce_sum(tf.cast(pairs, tf.float32)))
 
 
 def class_logits(x, prototypes, beta, follow):

@@ -198,6 +198,15 @@ def test_of_other_settings(session, tmp_path, made_with):
         checkpoints.restore(another, path, variables_for(theirs), theirs)
 
 
+def test_of_another_backbone(session, tmp_path):
+    path, bias = tmp_path / "20.ckpt", ["CNN_F/dense/bias"]
+    write(path, more=bias)
+    assert refusal(session, path).endswith("; set backbone=cnn_f")
+    with tf.Graph().as_default(), tf.Session() as another:
+        theirs = CONFIG.model_copy(update={"backbone": "cnn_f"})
+        checkpoints.restore(another, path, variables_for(theirs, bias), theirs)
+
+
 @pytest.fixture(scope="module")
 def network():
     """A Session with the retrieval graph's variables, uninitialised."""

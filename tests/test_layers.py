@@ -69,6 +69,14 @@ def convolution(x, layer):
     return out
 
 
+def under_xla(function, *arrays):
+    """The value of `function` of the arrays, compiled by XLA. They are fed: constants would be folded before it."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = [tf.placeholder(array.dtype, array.shape) for array in arrays]
+        compiled = tf.function(function, jit_compile=True)(*inputs)
+        return session.run(compiled, dict(zip(inputs, arrays, strict=True)))
+
+
 def normalise_and_rectify(x, mean, variance, layer):
     return np.maximum(0, (x - mean) / np.sqrt(variance + EPSILON) * layer.gamma + layer.beta)
 
@@ -141,3 +149,61 @@ def test_dense(session):
     by_name["dense/kernel"].load(kernel, session)
     by_name["dense/bias"].load(np.float32([1, 2, 3]), session)
     np.testing.assert_allclose(session.run(found), x @ kernel + [1, 2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size, stride, padding", [(3, 1, "SAME"), (3, 2, "VALID"), (5, 4, "VALID")])
+def test_conv_relu(session, size, stride, padding):
+    x = random_images()
+    kernel = np.random.default_rng(2).standard_normal((size, size, IN, OUT), np.float32)
+    bias = np.arange(OUT, dtype=np.float32)
+    found = layers.conv_relu(tf.constant(x), OUT, size, "conv1", stride, padding)
+    for variable, value in zip(tf.trainable_variables(), (kernel, bias), strict=True):
+        assert variable.op.name == ("conv1/kernel" if value is kernel else "conv1/bias")
+        variable.load(value, session)
+    found, margin = session.run(found), size // 2 if padding == "SAME" else 0
+    padded = np.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+    assert found.shape[1] == (padded.shape[1] - size) // stride + 1
+    for row, column in np.ndindex(found.shape[1:3]):
+        window = padded[:, row * stride:, column * stride:][:, :size, :size]
+        expected = np.maximum(0, np.tensordot(window, kernel, axes=3) + bias)
+        np.testing.assert_allclose(found[:, row, column], expected, atol=1e-5)
+
+
+def test_enlarge_is_bilinear(compute):
+    """As TensorFlow's own, and the same when XLA compiles it, where TensorFlow's own is not."""
+    x = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
+    theirs = compute(lambda x: tf.image.resize_bilinear(x, [224, 224], half_pixel_centers=True), x)
+
+    def enlarge(x):
+        return layers.enlarge(x, 224)
+
+    for ours in (compute(enlarge, x), under_xla(enlarge, x)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_dropout_keeps_half_and_the_mean(compute):
+    dropped = compute(lambda: layers.dropout(tf.ones([100, 4096]), 3))
+    assert set(np.unique(dropped)) == {0, 2}
+    np.testing.assert_allclose(dropped.mean(), 1, atol=0.01)
+    np.testing.assert_allclose(dropped.mean(axis=1), 1, atol=0.1)
+
+
+def test_dropout_repeats_by_step_and_place(compute):
+    def two(step):
+        return compute(lambda: [layers.dropout(tf.ones([8, 512]), step) for _ in range(2)])
+
+    (one, other), again, later = two(3), two(3), two(4)
+    np.testing.assert_array_equal([one, other], again)
+    for different in (other, *later):
+        assert 0.4 < np.mean(one == different) < 0.6
+
+
+def test_dropout_under_xla_is_the_same(compute):
+    def graph(x):
+        dropped = layers.dropout(x, 3)
+        return dropped, tf.gradients(tf.reduce_sum(dropped), x)[0]
+
+    x = np.random.default_rng(0).uniform(1, 2, (8, 512)).astype(np.float32)
+    dropped, gradient = compute(graph, x)
+    np.testing.assert_array_equal(gradient, dropped / x)
+    np.testing.assert_array_equal(under_xla(graph, x), [dropped, gradient])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from model.backbones import SCOPES
 from model.tf1 import tf
 from utils.errors import UserError
 
@@ -87,6 +88,10 @@ def restore(session, path, variables, config):
 def _check_settings(path, shapes, config):
     if any(len(shapes.get(name, [])) != 2 for name in "ZC"):
         raise UserError(f"{path} is not a checkpoint of GPQ: it has no tables Z and C; set model_load_path to another")
+    made_with = [name for name, scope in SCOPES.items() if any(part.startswith(f"{scope}/") for part in shapes)]
+    if made_with and config.backbone not in made_with:
+        raise UserError(f"{path} holds another F than {config.backbone}, which the settings ask for; "
+                        f"set backbone={made_with[0]}")
     (codewords, dimension), classes = shapes["Z"], shapes["C"][0]
     if codewords != config.intn_word:
         raise UserError(f"{path} has {codewords} codewords a codebook, the settings ask for {config.intn_word}; "
@@ -124,7 +129,8 @@ def load_pretrained(session, path):
         array = np.squeeze(arrays.get(variable.name, np.array(None)))
         if array.dtype.kind != "f" or array.shape != tuple(variable.shape.as_list()):
             raise UserError(f"{path} does not hold {variable.name} as {variable.shape.as_list()}; "
-                            "it is not a pretrained F of this network")
+                            "it is not a pretrained F of this network; set ImagNet_pretrained_path to another, or to "
+                            "one that is absent to train from scratch")
         variable.load(array.astype(np.float32), session)
     return len(wanted)
 
