@@ -45,15 +45,14 @@ class Total(NamedTuple):
 @pytest.fixture
 def line(tmp_path):
     """A folder with the exported `Line`."""
-    config = accelerate.Export(out=str(tmp_path / "runs"))
-    assert accelerate.export(Line(), "line", config) == tmp_path / "runs" / "line"
+    assert accelerate.export(Line(), "line", tmp_path / "runs", Config()) == tmp_path / "runs" / "line"
     return tmp_path / "runs"
 
 
 @pytest.fixture(scope="module")
 def trained_line(tmp_path_factory):
     folder = tmp_path_factory.mktemp("line") / "runs"
-    accelerate.export(Line(), "line", accelerate.Export(out=str(folder), n_book=3))
+    accelerate.export(Line(), "line", folder, Config(n_book=3))
     assert run_training(folder).returncode == 0
     return folder
 
@@ -81,7 +80,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     config = from_command_line(accelerate.Export, [*SMALL, f"--data_dir={data_dir}", f"--out={tmp_path}",
                                                    f"--ImagNet_pretrained_path={pretrained}"])
     task = tasks.GPQ(config)
-    run = accelerate.export(task, "small", config)
+    run = accelerate.export(task, "small", tmp_path, config)
     about, initial, plan = json.loads((run / "about.json").read_text()), arrays(run / "initial.npz"), run / "plan.npz"
     jax.config.update("jax_enable_x64", True)
     step = Step(run, about, initial)
@@ -178,7 +177,7 @@ def test_a_run_of_other_settings_is_refused(trained_line, tmp_path):
 
 def test_an_export_replaces_nothing(line):
     with pytest.raises(UserError, match="line is there already; remove it, or set another --out"):
-        accelerate.export(Line(), "line", accelerate.Export(out=str(line)))
+        accelerate.export(Line(), "line", line, Config())
 
 
 def test_damaged_runs(line, tmp_path):

@@ -115,12 +115,12 @@ def _as_jax(text, arguments, results):
     return bytes(exported.serialize())
 
 
-def export(task, name, config):
-    """Write the training of `task` (of utils.tasks) as the run `name` of the folder `config.out`. Returns its path.
+def export(task, name, folder, config):
+    """Write the training of `task` (of utils.tasks) as the run `name` of the folder of runs `folder`. Returns its path.
 
     Raises UserError where the run is there already, the folder cannot be written, or JAX is not installed.
     """
-    run = Path(config.out) / name
+    run = Path(folder) / name
     if run.exists():
         raise UserError(f"{run} is there already; remove it, or set another --out")
     watched = []
@@ -147,9 +147,9 @@ def export(task, name, config):
              "beside": beside}  # beside: what lies beside the checkpoint at the end
     indices = np.stack([task.indices(number) for number in range(task.n_steps)])
     try:
-        Path(config.out).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=config.out) as folder:
-            unfinished = Path(folder) / name
+        run.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=run.parent) as scratch:
+            unfinished = Path(scratch) / name
             unfinished.mkdir()
             (unfinished / "step.jaxexport").write_bytes(lowered.exported)
             (unfinished / "about.json").write_text(json.dumps(about, indent=1) + "\n")
@@ -157,12 +157,12 @@ def export(task, name, config):
             np.savez_compressed(unfinished / "plan.npz", labels=task.labels,
                                 indices=indices.astype(np.min_scalar_type(len(task.images))))
             if not (run.parent / images).exists():
-                np.save(Path(folder) / images, task.images)
-                (Path(folder) / images).rename(run.parent / images)
+                np.save(Path(scratch) / images, task.images)
+                (Path(scratch) / images).rename(run.parent / images)
             shutil.copyfile(Path(__file__).with_name("accelerated_train.py"), run.parent / "train.py")
             unfinished.rename(run)
     except OSError as error:
-        raise UserError(f"{config.out} cannot be written ({error.strerror}); make room or set another --out") from error
+        raise UserError(f"{folder} cannot be written ({error.strerror}); make room or set another --out") from error
     return run
 
 
@@ -223,10 +223,10 @@ def main():
     command, *arguments = sys.argv[1:] or [""]
     if command == "export":
         config = from_command_line(Export, arguments)
-        print(export(tasks.GPQ(config), f"{config.n_bits}bits_{config.follow}_seed{config.seed}", config))
+        print(export(tasks.GPQ(config), f"{config.n_bits}bits_{config.follow}_seed{config.seed}", config.out, config))
     elif command == "export-pretraining":
         config = from_command_line(ExportPretraining, arguments)
-        print(export(tasks.Pretraining(config), f"pretraining_seed{config.seed}", config))
+        print(export(tasks.Pretraining(config), f"pretraining_seed{config.seed}", config.out, config))
     elif command == "import":
         config = from_command_line(Import, arguments)
         named = config.model_dump(mode="json", include=config.model_fields_set - {"run", "out"})

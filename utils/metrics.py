@@ -1,4 +1,4 @@
-"""Mean average precision that does not depend on the order of a sort.
+"""Mean average precision, precision and recall that do not depend on the order of a sort.
 
 Short codes collide, so many pictures of a gallery are equally far from a query. A ranking that orders these
 by accident (by class, say, as the gallery lies) moves the figure by points.
@@ -28,28 +28,79 @@ def average_precision(database, queries, relevance, n_DB, ties="expected"):
         ECIR 2008), "stable" puts them in gallery order. Equal is as computed, in float32; equal codes are.
     Raises ValueError for arguments that do not fit together, and otherwise as `retrieval.each_query`.
     """
+    places = _relevant_places(relevance, database.labels, len(queries), len(database.codes))
+    gallery = retrieval.distinct(database.codes)
+    return _average_precision(queries, database.codebooks, gallery, places, n_DB, ties)
+
+
+def unquantised_average_precision(queries, gallery_features, query_labels, gallery_labels, n_DB):
+    """`average_precision` by the cosine of the features themselves, for what the codes lose: float64 [Q].
+
+    queries: float32 [Q, D]. gallery_features: float32 [N, D]. query_labels, gallery_labels: int [Q] and [N],
+    the same class is relevant. Equal cosines are ties, expected over all orders. Raises ValueError where the
+    labels do not fit the features, otherwise as `retrieval.each_query`.
+    """
+    n = len(gallery_features)  # each is taken for a codeword of a single codebook, and for a picture's code
+    each = retrieval.Distinct(np.arange(n)[:, None], np.arange(n), np.ones(n, np.int64))
+    places = _relevant_places(query_labels, gallery_labels, len(queries), n)
+    return _average_precision(_unit(queries), _unit(gallery_features)[None], each, places, n_DB, "expected")
+
+
+def precision_recall(database, queries, relevance, ranks):
+    """Precision and recall at each of `ranks`, the means over the queries: two float64 [R].
+
+    Precision at rank k is the share of relevant ones among the first k, recall the share of a query's
+    relevant ones that are among the first k. Both are the exact means over all orders of the pictures at
+    equal distance. Queries without relevant ones count in precision and are left out of recall.
+
+    database, queries and relevance: as for `average_precision`. ranks: int [R], each from 1 to N, in any
+    order; Q x R numbers are held at once. Raises ValueError as `average_precision`, for other ranks, and if
+    no query has relevant ones; otherwise as `retrieval.each_query`.
+    """
+    gallery, ranks = retrieval.distinct(database.codes), np.asarray(ranks)
+    places = _relevant_places(relevance, database.labels, len(queries), len(gallery.inverse))
+    if ((ranks < 1) | (ranks > len(gallery.inverse))).any():
+        raise ValueError(f"ranks go from 1 to {len(gallery.inverse)}")
+    hits, relevant = np.empty((len(queries), len(ranks))), np.empty(len(queries))
+
+    def expected(q, distance):
+        end, found = _tie_groups(distance, gallery, places(q))
+        hits[q], relevant[q] = np.interp(ranks, end, found), found[-1]  # hits rise evenly within a group
+
+    retrieval.each_query(expected, queries, database.codebooks, gallery.codes)
+    some = relevant > 0
+    if not some.any():
+        raise ValueError("no query has relevant ones")
+    return (hits / ranks).mean(0), (hits[some] / relevant[some, None]).mean(0)
+
+
+def _unit(features):
+    """`features` [N, D] divided by their lengths; one of length 0 stays."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def _average_precision(queries, codebooks, gallery, places, n_DB, ties):
+    """`average_precision` in `gallery`, a `retrieval.Distinct`; `places(q)` are those relevant to query q."""
     if n_DB < 1:
         raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
-    codes, inverse, counts = retrieval.distinct(database.codes)
-    relevant_places = _relevant_places(relevance, database.labels, len(queries), len(inverse))
-    cut = min(n_DB, len(inverse))
-    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(inverse) + 1))])
+    n = len(gallery.inverse)
+    cut = min(n_DB, n)
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, n + 1))])
     precision = np.empty(len(queries))
 
     def expected(q, distance):
-        relevant = np.bincount(inverse[relevant_places(q)], minlength=len(counts))
-        precision[q] = _expected_ap(*_tie_groups(distance, counts, relevant), cut, harmonic)
+        precision[q] = _expected_ap(*_tie_groups(distance, gallery, places(q)), cut, harmonic)
 
     def stable(q, distance):
-        relevant = np.zeros(len(inverse), bool)
-        relevant[relevant_places(q)] = True
-        order, _ = retrieval.ascending(distance[inverse])
+        relevant = np.zeros(n, bool)
+        relevant[places(q)] = True
+        order, _ = retrieval.ascending(distance[gallery.inverse])
         precision[q] = _ap(relevant[order[:cut]])
 
     visit = {"expected": expected, "stable": stable}.get(ties)
     if visit is None:
         raise ValueError(f"ties is {ties!r}, not 'expected' or 'stable'")
-    retrieval.each_query(visit, queries, database.codebooks, codes)
+    retrieval.each_query(visit, queries, codebooks, gallery.codes)
     return precision
 
 
@@ -64,20 +115,21 @@ def _relevant_places(relevance, labels, n_queries, n_gallery):
             rows.eliminate_zeros()
             return lambda q: rows.indices[rows.indptr[q]:rows.indptr[q + 1]]
         return lambda q: np.flatnonzero(relevance[q])
-    if labels is None or np.shape(relevance) != (n_queries,):
-        raise ValueError("classes need one for each query and a database with labels")
-    members = {label: np.flatnonzero(labels == label) for label in np.unique(relevance)}
+    if np.shape(relevance) != (n_queries,) or np.shape(labels) != (n_gallery,):
+        raise ValueError("classes need one for each query and one for each picture of the gallery")
+    members = {label: np.flatnonzero(np.equal(labels, label)) for label in np.unique(relevance)}
     return lambda q: members[relevance[q]]
 
 
-def _tie_groups(distance, counts, relevant):
+def _tie_groups(distance, gallery, places):
     """Ranks and relevant ones, int64 [1 + G] from 0, up to the end of each of the G groups at equal distance.
 
-    `distance` float32 [U], `counts` and `relevant` int64 [U], of each distinct code.
+    `distance` float32 [U] of each distinct code of `gallery`, `places` int64 [R] of its relevant ones.
     """
+    relevant = np.bincount(gallery.inverse[places], minlength=len(gallery.counts))
     order, rises = retrieval.ascending(distance)
     both = np.zeros(len(order) + 1, np.int64)
-    np.cumsum((relevant << 32 | counts)[order], out=both[1:])  # two counters in one integer: half the time
+    np.cumsum((relevant << 32 | gallery.counts)[order], out=both[1:])  # two counters in one: half the time
     both = both[np.concatenate([[True], rises, [True]])]
     return both & 0xFFFFFFFF, both >> 32
 
