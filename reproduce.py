@@ -214,7 +214,8 @@ def reproduce(arguments, given):
     folder = Path("results/smoke" if arguments.smoke else "results")
     models = Path("models/smoke/cells" if arguments.smoke else "models/cells")
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [cell for cell in experiment.cells(arguments.bits or experiment.bits, arguments.seeds or experiment.seeds)
+    bits, seeds = (experiment.bits[:1], 1) if arguments.smoke else (experiment.bits, experiment.seeds)
+    wanted = [cell for cell in experiment.cells(arguments.bits or bits, arguments.seeds or seeds)
               if all(cell.settings.get(key, value) == value for key, value in given.items())]
     if not wanted:
         raise UserError(f"{arguments.what} has no cell with these settings; leave some out")
@@ -254,14 +255,12 @@ def main():
     parser.add_argument("--bits", nargs="+", type=int, choices=BITS, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
     parser.add_argument("--accelerate", action="store_true", help="export trainings for JAX, import what is trained")
-    parser.add_argument("--smoke", action="store_true", help="one tiny training a cell, on the sample")
+    parser.add_argument("--smoke", action="store_true", help="tiny trainings on the sample, of one code length and seed")
     arguments, rest = parser.parse_known_args()
     if arguments.what is None:
         return overview()
     named = from_command_line(Config, rest)
     given = {**(SMOKE if arguments.smoke else {}), **{key: getattr(named, key) for key in named.model_fields_set}}
-    if arguments.smoke and arguments.seeds is None:
-        arguments.seeds = 1
     reproduce(arguments, given)
 
 

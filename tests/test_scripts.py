@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, variables
+from forgery import published
 from PIL import Image
 
 import Demo
+import pretrain
 import train
 from config import from_command_line
 from model.tf1 import tf
-from utils import checkpoints, cifar10, encode, retrieval, runs, tasks
+from utils import archives, checkpoints, cifar10, encode, retrieval, runs, tasks
 from utils.errors import UserError
 
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
@@ -112,6 +114,27 @@ def test_pretrained_weights_are_used_where_there_are_some(trained, data_dir, tmp
                  f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}")
     assert "Loaded 40 pretrained variables" in capsys.readouterr().out
     assert json.loads((tmp_path / "1.ckpt.json").read_text())["initial"] == str(tmp_path / "F.mat")
+
+
+def test_pretraining_ends_with_an_f_that_training_starts_from(data_dir, tmp_path, monkeypatch, capsys):
+    for split, count in {"train": 20, "test": 10}.items():
+        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+    monkeypatch.setattr(sys, "argv", ["pretrain.py", f"--data_dir={tmp_path}", f"--model_save_path={tmp_path}",
+                                      f"--out={tmp_path / 'F.mat'}", "--batch_size=10", "--total_epochs=2"])
+    pretrain.main()
+    said = capsys.readouterr().out
+    assert "epoch: 2/2, test_accuracy: 0." in said and f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}" in said
+    about = json.loads((tmp_path / "CIFAR100_pretrained.ckpt.json").read_text())
+    assert (about["step"], about["images"], about["data"]) == (4, 40, "CIFAR-100")
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        encode.Encoder(options(Demo.Options), session)
+        session.run(tf.global_variables_initializer())
+        assert checkpoints.load_pretrained(session, tmp_path / "F.mat") == 40
+        loaded = {v.op.name: session.run(v) for v in tf.trainable_variables("Fixed_VGG/") if "dense" not in v.name}
+    trained = variables(tmp_path / "CIFAR100_pretrained.ckpt")
+    for name, value in loaded.items():
+        np.testing.assert_allclose(value, trained[name], rtol=5e-4, atol=1e-7, err_msg=name)
 
 
 def demo(trained, data_dir, *arguments):
