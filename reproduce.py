@@ -255,7 +255,7 @@ def main():
     parser.add_argument("--bits", nargs="+", type=int, choices=BITS, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
     parser.add_argument("--accelerate", action="store_true", help="export trainings for JAX, import what is trained")
-    parser.add_argument("--smoke", action="store_true", help="tiny trainings on the sample, of one code length and seed")
+    parser.add_argument("--smoke", action="store_true", help="tiny trainings on the sample, one length, one seed")
     arguments, rest = parser.parse_known_args()
     if arguments.what is None:
         return overview()
