@@ -81,13 +81,22 @@ def figure1(bits, seeds):
 
 
 def draw_table(path, grid):
-    """Precision over recall and over ranks, mean over the seeds; returns the mAP of each class."""
+    """Precision over recall and over ranks, loss and held-back mAP over steps, each the mean over the seeds.
+
+    Returns the mAP of each class.
+    """
     means = {f"{row}, {column}": {key: np.mean([kept.cell["evaluation"][key] for kept in done], axis=0)
                                   for key in ("ranks", "recall", "precision")}
              for (row, column), done in grid.items() if done}
     figures.curves(path, {name: (m["recall"], m["precision"]) for name, m in means.items()}, "recall", "precision")
     figures.curves(path.with_name(f"{path.stem}_precision.png"),
                    {name: (m["ranks"], m["precision"]) for name, m in means.items()}, "rank", "precision")
+    for what, title in (("total", "loss"), ("held_back_mAP", "held-back mAP")):
+        logged = {place: [kept.cell["curves"][what] for kept in done if what in kept.cell["curves"]]
+                  for place, done in grid.items()}
+        courses = {", ".join(place): np.mean(each, axis=0) for place, each in logged.items() if each}
+        if courses:
+            figures.curves(path.with_name(f"{path.stem}_{title.replace(' ', '_')}.png"), courses, "step", title)
     classes = {f"{row}, {column}": [kept.cell["evaluation"]["class_mAP"] for kept in done]
                for (row, column), done in grid.items() if done}
     names = sorted({name for done in classes.values() for each in done for name in each})

@@ -12,7 +12,7 @@ from conftest import ROOT
 from config import Config, from_command_line
 from model import training
 from model.tf1 import tf
-from utils import accelerate, checkpoints, encode, tasks
+from utils import accelerate, checkpoints, encode, runs, tasks
 from utils.errors import UserError
 
 pytest.importorskip("jax")
@@ -111,7 +111,8 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
         gap = np.linalg.norm(state[name].astype(float) - expected[name])
         assert gap <= 5e-3 * np.linalg.norm(expected[name]), name
 
-    (run / "log.jsonl").write_text(json.dumps({**dict.fromkeys(about["watched"], 1.5), "device": "cpu"}) + "\n")
+    log = {"step": 3, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
+    (run / "log.jsonl").write_text(json.dumps(log) + "\n")
     write(run / "trained.npz", {**step.state(), "step": 3, "seconds": 2.0})
     accelerate.import_run(tmp_path, tmp_path / "12bits.ckpt", {"n_book": 3, "seed": 5})
     with tf.Graph().as_default(), tf.Session() as session:
@@ -122,6 +123,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
     assert (beside["step"], beside["images"], beside["data"]) == (3, 96, "CIFAR-10, the sample")
     assert beside["settings"]["n_book"] == 3 and beside["losses"]["total"] == 1.5 and beside["device"] == "cpu"
+    assert runs.scalars(tmp_path / "logs") == {name: {3: 1.5} for name in about["watched"]}
 
     accelerate.import_run(run, tmp_path / "F.mat", {})
     kernel = scipy.io.loadmat(tmp_path / "F.mat")["Fixed_VGG/conv2d_4/kernel:0"]

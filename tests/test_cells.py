@@ -1,11 +1,13 @@
 """What a cell is called, costs and keeps, and the tables made of cells."""
+import contextlib
 import json
 from types import SimpleNamespace
 
 import pytest
 
 from config import Config
-from utils import cells, tables
+from model.tf1 import tf
+from utils import cells, runs, tables
 from utils.errors import UserError
 
 
@@ -31,7 +33,7 @@ def training(config, **about):
 
 
 def test_a_cell_comes_back_only_for_the_same_settings(tmp_path):
-    path, config = tmp_path / "cells" / "a.json", Config(n_book=3)
+    path, config = tmp_path / "cells" / "a.json", Config(n_book=3, model_save_path=str(tmp_path))
     assert cells.load(path, config) is None
     cells.save(path, config, training(config), {"mAP": 0.25})
     kept = cells.load(path, config)
@@ -46,8 +48,23 @@ def test_a_cell_comes_back_only_for_the_same_settings(tmp_path):
         cells.load(path, config)
 
 
+def test_a_cell_keeps_the_curves_of_a_training_that_was_killed_and_resumed(tmp_path):
+    config = Config(model_save_path=str(tmp_path))
+    for number, (first, last, loss) in enumerate([(1, 80, 4.0), (61, 120, 2.0)]):
+        with contextlib.closing(tf.summary.FileWriter(str(tmp_path / "logs"), filename_suffix=f".{number}")) as writer:
+            for step in range(first, last + 1):
+                runs.write_scalars(writer, step, total=loss)
+    killed = next((tmp_path / "logs").glob("*.0"))
+    killed.write_bytes(killed.read_bytes()[:-7])
+    cells.save(tmp_path / "a.json", config, training(config), {})
+    steps, values = json.loads((tmp_path / "a.json").read_text())["curves"]["total"]
+    assert steps == [1.5 + 2 * k for k in range(60)]
+    assert values == [4.0] * 30 + [2.0] * 30
+
+
 def test_where_jax_trained_is_told(tmp_path):
-    cells.save(tmp_path / "a.json", Config(), training(Config(), device="NVIDIA H100"), {})
+    config = Config(model_save_path=str(tmp_path))
+    cells.save(tmp_path / "a.json", config, training(config, device="NVIDIA H100"), {})
     assert json.loads((tmp_path / "a.json").read_text())["hardware"] == "NVIDIA H100"
 
 

@@ -39,7 +39,8 @@ def test_a_table_comes_with_its_cells_and_curves(place):
     assert found["ranks"][0] == 1 and found["ranks"][-1] <= 540 and len(found["ranks"]) == len(found["precision"])
     table = (smoke / "table2.md").read_text()
     assert f"| {NAME} | {found['mAP']:.4f} |" in table and "| the paper | 0.858 |" in table
-    for picture in ("table2.png", "table2_precision.png"):
+    assert [len(axis) for axis in cell["curves"]["total"]] == [5, 5]
+    for picture in ("table2.png", "table2_precision.png", "table2_loss.png"):
         with Image.open(smoke / picture) as image:
             assert image.width > 300
 

@@ -10,6 +10,7 @@ The training step of model/, augmentation, gradients, Adam and moving averages i
 An exported run holds it (`step.jaxexport`), the initial weights, the images of every step, and what made it; the
 images lie beside the runs. Nothing of the model is written twice, and the batches are those of train.py.
 """
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -185,14 +186,18 @@ def import_run(folder, out, named):
         with np.load(run / "trained.npz", allow_pickle=False) as file:
             values = dict(file)
         about["seconds"] = round(float(values.pop("seconds")), 1)
-        last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
-        about["losses"] = {name: last[name] for name in about["losses"]}
-        about["device"] = last["device"]
+        log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        about["losses"] = {name: log[-1][name] for name in about["losses"]}
+        about["device"] = log[-1]["device"]
+        scalars = {line["step"]: {name: line[name] for name in (*about["losses"], "learning_rate")} for line in log}
         del values["step"]
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{run} is damaged ({type(error).__name__}); fetch it again from where it was trained"
                         ) from error
     _save(values, Path(out), about)
+    with contextlib.closing(tf.summary.FileWriter(str(Path(out).parent / "logs"))) as writer:
+        for step, logged in scalars.items():
+            runs.write_scalars(writer, step, **logged)
 
 
 def _save(values, out, about):

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from config import Config
 from utils import runs
 from utils.errors import UserError
@@ -13,6 +15,7 @@ from utils.errors import UserError
 MULTIPLY_ADDS = {"modified_vgg": 286e6, "cnn_f": 721e6}  # of one image, forward
 # Settings that a training does not depend on, or that its name tells already.
 UNNAMED = runs.FREE - {"total_epochs", "ImagNet_pretrained_path"} | {"n_book", "bn_word", "seed"}
+POINTS = 60  # of a curve
 PASSES = 3  # the backward pass costs two forward ones
 
 
@@ -66,14 +69,23 @@ def load(path, config):
 
 
 def save(path, config, training, evaluation):
-    """Keep a cell: what lies beside its checkpoint, what was measured, and what it cost."""
-    cell = {"training": training, "evaluation": evaluation,
+    """Keep a cell: what lies beside its checkpoint, its curves, what was measured, and what it cost."""
+    cell = {"training": training, "curves": _curves(Path(config.model_save_path) / "logs"), "evaluation": evaluation,
             "PFLOP": round(pflop(training["images"], config.backbone), 4),
             "hardware": training.get("device") or _processor(), "commit": _commit()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(cell, indent=1) + "\n")
     os.replace(part, path)
+
+
+def _curves(logs):
+    """{what: [steps, values]} of the losses and the held-back mAP that a training logged, in at most POINTS means."""
+    curves = {}
+    for what, values in runs.scalars(logs).items():
+        parts = np.array_split(sorted(values.items()), min(len(values), POINTS))
+        curves[what] = np.round([part.mean(0) for part in parts], 5).T.tolist()
+    return curves
 
 
 def _processor():

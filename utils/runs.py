@@ -189,3 +189,14 @@ def write_scalars(writer, step, **values):
     """TensorBoard scalars."""
     summary = tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
     writer.add_summary(summary, step)
+
+
+def scalars(folder):
+    """{tag: {step: value}} of the TensorBoard scalars in `folder`; of a step that was done again, the last value."""
+    found = {}
+    for file in sorted(Path(folder).glob("events.out.tfevents.*")):
+        with contextlib.suppress(tf.errors.DataLossError):  # the end of a run that was killed
+            for event in tf.train.summary_iterator(str(file)):
+                for value in event.summary.value:
+                    found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
