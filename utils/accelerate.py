@@ -203,12 +203,11 @@ def import_run(folder, out, named):
 def _save(values, out, about):
     """The weights among `values` as the checkpoint `out`, or F as the .mat file `out`."""
     with tf.Graph().as_default(), tf.Session() as session, tempfile.TemporaryDirectory() as scratch:
-        for name, value in values.items():
-            tf.get_variable(name, initializer=value)
+        weights = [tf.get_variable(name, initializer=values[name]) for name in filter(checkpoints.is_weight, values)]
         session.run(tf.global_variables_initializer())
         checkpoint = Path(scratch) / "F.ckpt" if out.suffix == ".mat" else out
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        checkpoints.save(session, checkpoint, checkpoints.saver(checkpoints.weights()), about)
+        checkpoints.save(session, checkpoint, checkpoints.saver(weights), about)
         if out.suffix == ".mat":
             checkpoints.save_pretrained(checkpoint, out)
 

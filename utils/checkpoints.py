@@ -17,9 +17,13 @@ OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
 
 
 def weights():
-    """The graph's variables that a release's Demo restores: all but the optimiser's and the step."""
-    return [v for v in tf.global_variables()
-            if not v.op.name.endswith(OPTIMISER) and v.op.name != "global_step"]
+    """The graph's variables that a release's Demo restores."""
+    return [v for v in tf.global_variables() if is_weight(v.op.name)]
+
+
+def is_weight(name):
+    """Whether a variable of that name is neither the optimiser's nor the step."""
+    return not name.endswith(OPTIMISER) and name != "global_step"
 
 
 def saver(variables):
