@@ -34,7 +34,6 @@ class Options(Config):
 def train(config, task):
     """Train `task` (of utils.tasks) as `config` (an Options) says. Returns whether it came to its end."""
     folder = Path(config.model_save_path)
-    saved = []
 
     with runs.only_training_in(folder), tf.Graph().as_default(), runs.session(config) as session:
         tf.set_random_seed(config.seed)
@@ -45,7 +44,7 @@ def train(config, task):
         judge = task.judge(session) if config.eval_term else None
         runs.check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
-        run = runs.start(session, folder, everything, config)
+        run = runs.start(session, folder, everything, config, task.source)
         tf.get_default_graph().finalize()
 
         def stop(what):
@@ -85,17 +84,18 @@ def train(config, task):
                     runs.write_scalars(scalars, run.step, **{task.measure: run.judged})
                     tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
                 if epoch % config.save_term == 0 or run.step == task.n_steps:
-                    saved.append(folder / f"{epoch}.ckpt")
-                    save(saved[-1], whole)
-                    for old in saved[:-KEPT]:
+                    save(folder / f"{epoch}.ckpt", whole)
+                    for old in runs.epochs_of(folder)[:-KEPT]:
                         checkpoints.delete(old)
 
-        if run.step < task.n_steps:
-            save(folder / "interrupted.ckpt", whole)
+            finished = run.step >= task.n_steps
+            save(folder / (Path(config.checkpoint).name if finished else "interrupted.ckpt"),
+                 weights if finished else whole)
+        if finished:
+            checkpoints.delete(folder / "interrupted.ckpt")
+        else:
             print("Stopped; go on with --resume")
-            return False
-        save(folder / Path(config.checkpoint).name, weights)
-        return True
+        return finished
 
 
 def main():

@@ -1,4 +1,5 @@
 """A step lowered to StableHLO and run by JAX does what it does in a Session."""
+import fcntl
 import json
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from utils import accelerate, checkpoints, encode, runs, tasks
 from utils.errors import UserError
 
 pytest.importorskip("jax")
-SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=1", "--seed=5"]
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=2", "--seed=5", "--eval_term=1",
+         "--n_validation=10"]
 
 
 class Line:
@@ -67,7 +69,7 @@ def arrays(path):
 
 
 def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
-    """Three steps from a trained F: after the first every loss, gradient and moving average, then the losses.
+    """Four steps from a trained F: after the first every loss, gradient and moving average, then the losses.
 
     F is a trained one because the gradients of a random one hang on single ReLUs that rounding opens and shuts.
     """
@@ -89,14 +91,14 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
         by_jax.append(step(task.images, arrays(plan)["labels"], indices, np.int32(number)))
         if number == 0:
             state = step.state()
-    assert len(by_jax) == task.n_steps == 3
+    assert len(by_jax) == task.n_steps == 4
 
     with tf.Graph().as_default(), tf.Session() as session:
         feeds, graph = tasks.build(task)
         for variable in tf.global_variables():
             variable.load(initial[variable.op.name], session)
         by_session = []
-        for number in range(3):
+        for number in range(task.n_steps):
             batch = dict(zip(feeds, tasks.draw(task, number), strict=True))
             by_session.append(session.run([*graph.losses, graph.learning_rate, graph.step], batch)[:-1])
             if number == 0:
@@ -111,9 +113,9 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
         gap = np.linalg.norm(state[name].astype(float) - expected[name])
         assert gap <= 5e-3 * np.linalg.norm(expected[name]), name
 
-    log = {"step": 3, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
+    log = {"step": 4, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
     (run / "log.jsonl").write_text(json.dumps(log) + "\n")
-    write(run / "trained.npz", {**step.state(), "step": 3, "seconds": 2.0})
+    write(run / "trained.npz", {**step.state(), "step": 4, "seconds": 2.0})
     accelerate.import_run(tmp_path, tmp_path / "12bits.ckpt", {"n_book": 3, "seed": 5})
     with tf.Graph().as_default(), tf.Session() as session:
         encode.Encoder(config, session, tmp_path / "12bits.ckpt")
@@ -121,13 +123,34 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     for name, value in restored.items():
         np.testing.assert_array_equal(value, step.state()[name])
     beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
-    assert (beside["step"], beside["images"], beside["data"]) == (3, 96, "CIFAR-10, the sample")
+    assert (beside["step"], beside["images"], beside["data"]) == (4, 128, "CIFAR-10, the sample")
     assert beside["settings"]["n_book"] == 3 and beside["losses"]["total"] == 1.5 and beside["device"] == "cpu"
-    assert runs.scalars(tmp_path / "logs") == {name: {3: 1.5} for name in about["watched"]}
+    scalars = runs.scalars(tmp_path / "logs")
+    assert scalars.pop("held_back_mAP") == {4: pytest.approx(beside["judged"])} and 0 < beside["judged"] <= 1
+    assert scalars == {name: {4: 1.5} for name in about["watched"]}
 
+    about["beside"]["settings"]["eval_term"] = 0
+    (run / "about.json").write_text(json.dumps(about))
     accelerate.import_run(run, tmp_path / "F.mat", {})
+    assert json.loads((tmp_path / "F.mat.json").read_text())["step"] == 4
     kernel = scipy.io.loadmat(tmp_path / "F.mat")["Fixed_VGG/conv2d_4/kernel:0"]
     np.testing.assert_allclose(kernel, step.state()["Fixed_VGG/conv2d_4/kernel"], rtol=1e-3, atol=1e-7)
+
+
+def test_a_session_ends_with_the_same_variables(trained_line):
+    """All of them, Adam's moments included, after every step of a task whose rounding does not grow."""
+    task = Line()
+    with tf.Graph().as_default(), tf.Session() as session:
+        feeds, graph = tasks.build(task)
+        session.run(tf.global_variables_initializer())
+        for number in range(task.n_steps):
+            session.run(graph.step, dict(zip(feeds, tasks.draw(task, number), strict=True)))
+        expected = {v.op.name: session.run(v) for v in tf.global_variables()}
+    trained = arrays(trained_line / "line" / "trained.npz")
+    assert trained.keys() - expected.keys() == {"step", "seconds"}
+    assert {"Z", "Z/Adam", "Z/Adam_1", "beta1_power", "beta2_power", "global_step"} < expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(trained[name], value, rtol=1e-5, err_msg=name)
 
 
 def test_a_run_trains_to_its_end_and_says_so(trained_line):
@@ -166,6 +189,23 @@ def test_a_run_that_is_no_longer_finite_keeps_its_progress(line):
         accelerate.import_run(line, line / "early.ckpt", {})
 
 
+def test_a_torn_log_is_mended(line):
+    run = line / "line"
+    first = {"step": 10, "total": 1.0}
+    (run / "log.jsonl").write_text(f'{json.dumps(first)}\n{{"step": 20, "total": 1.0}}\n{{"step": 2')
+    np.savez(run / "progress.npz", **arrays(run / "initial.npz"), step=12, seconds=0.0)
+    assert run_training(line, str(run)).returncode == 0
+    log = [json.loads(text) for text in (run / "log.jsonl").read_text().splitlines()]
+    assert log[0] == first and [each["step"] for each in log] == [10, 20, 25]
+
+
+def test_a_run_that_another_process_trains_is_passed_over(line):
+    with open(line / "line" / "log.jsonl", "a") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        assert run_training(line).stdout.endswith("line: another process trains it\n")
+    assert not (line / "line" / "trained.npz").exists()
+
+
 def test_an_unknown_run(line):
     done = run_training(line, "circle")
     assert done.returncode == 1 and done.stderr.startswith("there is no run circle in")
@@ -182,10 +222,24 @@ def test_an_export_replaces_nothing(line):
         accelerate.export(Line(), "line", line, Config())
 
 
-def test_damaged_runs(line, tmp_path):
-    (line / "line" / "trained.npz").write_bytes(b"PK")
-    with pytest.raises(UserError, match="line is damaged .*fetch it again"):
-        accelerate.import_run(line, tmp_path / "x.ckpt", {})
+def test_an_export_leaves_other_scripts_alone(tmp_path):
+    (tmp_path / "train.py").write_text("mine")
+    with pytest.raises(UserError, match="train.py is not of exported runs, and would be replaced"):
+        accelerate.export(Line(), "line", tmp_path, Config())
+    assert (tmp_path / "train.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("file, content", [("trained.npz", b"PK"), ("about.json", b'{"images'), ("about.json", b"{}")])
+def test_damaged_runs(line, tmp_path, file, content):
+    (line / "line" / file).write_bytes(content)
+    with pytest.raises(UserError, match="line is damaged; fetch it again"):
+        accelerate.import_run(line / "line", tmp_path / "x.ckpt", {})
+
+
+def test_an_import_to_where_nothing_can_be_written(trained_line, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="x.ckpt cannot be written .*; set another --out"):
+        accelerate.import_run(trained_line, tmp_path / "file" / "x.ckpt", {})
 
 
 def test_folders_without_a_run_or_with_several(tmp_path):

@@ -143,12 +143,12 @@ def leave_checkpoint(session, folder, name, step, **settings):
     return session.run(variables)
 
 
-def started(session, folder, **settings):
+def started(session, folder, source="the sample", **settings):
     """What `runs.start` makes of `folder`: the progress and the weights."""
     config = Options(n_book=3, len_code=4, ImagNet_pretrained_path=str(folder / "none.mat"), **settings)
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
-    return runs.start(session, folder, variables, config), session.run(variables)
+    return runs.start(session, folder, variables, config, source), session.run(variables)
 
 
 def test_what_lies_beside_a_checkpoint(session, tmp_path):
@@ -156,7 +156,7 @@ def test_what_lies_beside_a_checkpoint(session, tmp_path):
     about = json.loads((tmp_path / "20.ckpt.json").read_text())
     assert (about["step"], about["epoch"], about["images"], about["data"]) == (20, 20, 20_000, "the sample")
     assert about["settings"]["lam_1"] == 0.3 and about["settings"]["n_bits"] == 12
-    assert "resume" not in about["settings"]
+    assert "resume" not in about["settings"] and about["device"].endswith("cores") and about["commit"]
 
 
 def test_resuming_takes_the_one_that_came_furthest(session, tmp_path):
@@ -170,6 +170,18 @@ def test_resuming_takes_the_one_that_came_furthest(session, tmp_path):
     assert (progress.step, progress.seconds, progress.initial) == (105, 1.5, "F.mat")
     for one, other in zip(weights, found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_resuming_on_other_data(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "20.ckpt", 20)
+    with pytest.raises(UserError, match="20.ckpt was trained on the sample and data_dir now holds all; set data_dir"):
+        started(session, tmp_path, source="all", resume=True)
+
+
+def test_the_checkpoints_of_epochs_are_known_by_age(session, tmp_path):
+    for name in ("100.ckpt", "20.ckpt", "interrupted.ckpt", "12bits_example.ckpt"):
+        leave_checkpoint(session, tmp_path, name, 1)
+    assert runs.epochs_of(tmp_path) == [tmp_path / "20.ckpt", tmp_path / "100.ckpt"]
 
 
 def test_nothing_to_resume(session, tmp_path):
@@ -243,9 +255,6 @@ def test_the_releases_log_line():
 
 
 def test_scalars_can_be_read_back(tmp_path):
-    with tf.Graph().as_default(), tf.summary.FileWriter(str(tmp_path)) as writer:
+    with tf.Graph().as_default(), tf.summary.FileWriter(str(tmp_path / "below")) as writer:
         runs.write_scalars(writer, 10, total=2.5, mAP=0.25)
-    (file,) = tmp_path.iterdir()
-    found = [(event.step, value.tag, value.simple_value)
-             for event in tf.train.summary_iterator(str(file)) for value in event.summary.value]
-    assert found == [(10, "total", 2.5), (10, "mAP", 0.25)]
+    assert runs.scalars(tmp_path) == {"total": {10: 2.5}, "mAP": {10: 0.25}}

@@ -2,13 +2,14 @@
 
     python -m utils.accelerate export --n_book=12 --seed=1 --out=runs     # here; any settings, any number of times
     python -m utils.accelerate export-pretraining --out=runs
-    python runs/train.py                                                  # there, with jax and numpy alone
-    python -m utils.accelerate import runs/48bits_release_seed1 --out=models/48bits_example.ckpt
+    python runs/train.py                                                  # there, with jax, flatbuffers and numpy
+    python -m utils.accelerate import runs/48bits-seed1 --out=models/48bits_example.ckpt
     python -m utils.accelerate import runs/pretraining_seed0 --out=models/CIFAR100_pretrained.mat
 
 The training step of model/, augmentation, gradients, Adam and moving averages included, is lowered to StableHLO.
 An exported run holds it (`step.jaxexport`), the initial weights, the images of every step, and what made it; the
-images lie beside the runs. Nothing of the model is written twice, and the batches are those of train.py.
+images lie beside the runs. Nothing of the model is written twice, and the batches are those of train.py. With
+eval_term set, an import judges the weights as train.py would at its end.
 """
 import contextlib
 import dataclasses
@@ -26,7 +27,7 @@ from pydantic_settings import CliPositionalArg
 
 from config import Config, Pretraining, from_command_line
 from model.tf1 import eager_mode, tf
-from utils import checkpoints, errors, runs, tasks
+from utils import cells, checkpoints, errors, runs, tasks
 from utils.errors import UserError
 
 
@@ -52,6 +53,9 @@ class Import(Config):
 
     out: str
     """Checkpoint to write, or .mat file of F in the release's form."""
+
+
+TASKS = {"GPQ": (tasks.GPQ, Config), "Pretraining": (tasks.Pretraining, Pretraining)}
 
 
 class Lowered(NamedTuple):
@@ -119,11 +123,15 @@ def _as_jax(text, arguments, results):
 def export(task, name, folder, config):
     """Write the training of `task` (of utils.tasks) as the run `name` of the folder of runs `folder`. Returns its path.
 
-    Raises UserError where the run is there already, the folder cannot be written, or JAX is not installed.
+    Raises UserError where the run is there already, the folder holds another train.py or cannot be written, or JAX
+    is not installed.
     """
     run = Path(folder) / name
+    script = run.parent / "train.py"
     if run.exists():
         raise UserError(f"{run} is there already; remove it, or set another --out")
+    if script.exists() and not list(run.parent.glob("*/about.json")):
+        raise UserError(f"{script} is not of exported runs, and would be replaced; set another --out")
     watched = []
 
     def build(images, labels, indices, number):
@@ -145,7 +153,7 @@ def export(task, name, folder, config):
     images = f"images-{hashlib.sha256(task.images.tobytes()).hexdigest()[:12]}.npy"
     beside = runs.Progress(task.n_steps, initial=initial, losses=watched[:-1]).about(config, task)
     about = {"images": images, "watched": watched, "state": lowered.state, "updated": lowered.updated,
-             "beside": beside}  # beside: what lies beside the checkpoint at the end
+             "task": type(task).__name__, "beside": beside}  # beside: what lies beside the checkpoint at the end
     indices = np.stack([task.indices(number) for number in range(task.n_steps)])
     try:
         run.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +168,7 @@ def export(task, name, folder, config):
             if not (run.parent / images).exists():
                 np.save(Path(scratch) / images, task.images)
                 (Path(scratch) / images).rename(run.parent / images)
-            shutil.copyfile(Path(__file__).with_name("accelerated_train.py"), run.parent / "train.py")
+            shutil.copyfile(Path(__file__).with_name("accelerated_train.py"), script)
             unfinished.rename(run)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); make room or set another --out") from error
@@ -173,10 +181,15 @@ def import_run(folder, out, named):
     named: {setting: value} that the run must have been exported with. Raises UserError where the run was not, is
     absent, unfinished or damaged, or `out` cannot be written.
     """
-    run = _only_run(Path(folder))
-    about = json.loads((run / "about.json").read_text())["beside"]
+    run, out = _only_run(Path(folder)), Path(out)
+    damaged = f"{run} is damaged; fetch it again from where it was trained"
+    try:
+        about = json.loads((run / "about.json").read_text())
+        beside = about["beside"]
+    except (ValueError, KeyError) as error:
+        raise UserError(damaged) from error
     for name, value in named.items():
-        exported = about["settings"].get(name)
+        exported = beside["settings"].get(name)
         if exported != value:
             raise UserError(f"{run} was exported with {name}={exported}, and {name}={value} is asked for; "
                             "name another run, or leave the setting out")
@@ -185,31 +198,51 @@ def import_run(folder, out, named):
     try:
         with np.load(run / "trained.npz", allow_pickle=False) as file:
             values = dict(file)
-        about["seconds"] = round(float(values.pop("seconds")), 1)
+        beside["seconds"] = round(float(values.pop("seconds")), 1)
         log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        about["losses"] = {name: log[-1][name] for name in about["losses"]}
-        about["device"] = log[-1]["device"]
-        scalars = {line["step"]: {name: line[name] for name in (*about["losses"], "learning_rate")} for line in log}
+        beside["losses"] = {name: log[-1][name] for name in beside["losses"]}
+        beside["device"] = log[-1]["device"]
+        scalars = {line["step"]: {name: line[name] for name in (*beside["losses"], "learning_rate")} for line in log}
         del values["step"]
     except Exception as error:  # a damaged file can raise nearly anything
-        raise UserError(f"{run} is damaged ({type(error).__name__}); fetch it again from where it was trained"
-                        ) from error
-    _save(values, Path(out), about)
-    with contextlib.closing(tf.summary.FileWriter(str(Path(out).parent / "logs"))) as writer:
-        for step, logged in scalars.items():
-            runs.write_scalars(writer, step, **logged)
+        raise UserError(damaged) from error
+    if beside["settings"]["eval_term"]:
+        beside["judged"] = _judged(run, about, values)
+        scalars[beside["step"]][beside["measure"]] = beside["judged"]
+    try:
+        _save(values, out, beside)
+        with contextlib.closing(tf.summary.FileWriter(str(out.parent / "logs" / out.stem))) as writer:
+            for step, logged in scalars.items():
+                runs.write_scalars(writer, step, **logged)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); set another --out") from error
+
+
+def _judged(run, about, values):
+    """What the task of a run measures of its trained weights."""
+    make, settings = TASKS[about["task"]]
+    config = settings(**{name: value for name, value in about["beside"]["settings"].items()
+                         if name in settings.model_fields})
+    task = make(config)
+    runs.check_data(run, about["beside"]["data"], task.source)
+    with tf.Graph().as_default(), runs.session(config) as session:
+        judge = task.judge(session)
+        for variable in tf.global_variables():
+            variable.load(values[variable.op.name], session)
+        return judge()
 
 
 def _save(values, out, about):
-    """The weights among `values` as the checkpoint `out`, or F as the .mat file `out`."""
+    """The weights among `values` as the checkpoint `out`, or F as the .mat file `out`; `about` beside either."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     with tf.Graph().as_default(), tf.Session() as session, tempfile.TemporaryDirectory() as scratch:
         weights = [tf.get_variable(name, initializer=values[name]) for name in filter(checkpoints.is_weight, values)]
         session.run(tf.global_variables_initializer())
         checkpoint = Path(scratch) / "F.ckpt" if out.suffix == ".mat" else out
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         checkpoints.save(session, checkpoint, checkpoints.saver(weights), about)
         if out.suffix == ".mat":
             checkpoints.save_pretrained(checkpoint, out)
+            shutil.copyfile(f"{checkpoint}.json", f"{out}.json")
 
 
 def _only_run(folder):
@@ -227,7 +260,8 @@ def main():
     command, *arguments = sys.argv[1:] or [""]
     if command == "export":
         config = from_command_line(Export, arguments)
-        print(export(tasks.GPQ(config), f"{config.n_bits}bits_{config.follow}_seed{config.seed}", config.out, config))
+        name = cells.name({name: getattr(config, name) for name in Config.model_fields})
+        print(export(tasks.GPQ(config), name, config.out, config))
     elif command == "export-pretraining":
         config = from_command_line(ExportPretraining, arguments)
         print(export(tasks.Pretraining(config), f"pretraining_seed{config.seed}", config.out, config))

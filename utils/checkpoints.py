@@ -35,7 +35,8 @@ def save(session, path, saver, about):
     """Write the saver's variables to the checkpoint `path` (a prefix) and `about` to `path`.json.
 
     All files are complete in a folder beside it before any takes its name, so that a half-written checkpoint
-    never replaces a good one. Raises UserError where the disk refuses.
+    never replaces a good one; `path`.json goes first and comes last, so that it always tells of the weights beside
+    it. Raises UserError where the disk refuses.
     """
     path = Path(path)
     try:
@@ -43,6 +44,7 @@ def save(session, path, saver, about):
             unfinished = Path(folder)
             saver.save(session, str(unfinished / path.name), write_meta_graph=False, write_state=False)
             (unfinished / f"{path.name}.json").write_text(json.dumps(about, indent=1) + "\n")
+            Path(f"{path}.json").unlink(missing_ok=True)
             for file in sorted(unfinished.iterdir()):
                 os.replace(file, path.parent / file.name)
     except (OSError, tf.errors.OpError) as error:

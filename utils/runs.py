@@ -1,8 +1,11 @@
 """What surrounds a training loop: the session, the folder, starting and resuming, signals and logs."""
 import contextlib
 import json
+import os
+import platform
 import shutil
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -67,6 +70,12 @@ def check_batch(batch_size, there, kind):
                         f"set batch_size to {there} or less")
 
 
+def check_data(path, before, now):
+    """UserError where `path` was made with other data than there are now."""
+    if before != now:
+        raise UserError(f"{path} was trained on {before} and data_dir now holds {now}; set data_dir as it was")
+
+
 def hold_back(data, config):
     """Take `n_validation` labelled images, as many of each class, out of training, to be validation queries.
 
@@ -102,8 +111,27 @@ class Progress:
         return {"step": self.step, "epoch": self.step // task.epoch_steps,
                 "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
                 "initial": self.initial, "data": task.source, "losses": self.losses, "measure": task.measure,
-                "judged": self.judged, "tensorflow": tf.__version__,
+                "judged": self.judged, "tensorflow": tf.__version__, "device": device(), "commit": commit(),
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
+
+
+def device():
+    """The name of the GPU that TensorFlow uses, else the processor's and how many cores there are."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def commit():
+    """The commit that the code is of, with a + where files were changed since; "unknown" outside a repository."""
+    try:
+        describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def newest(folder):
@@ -117,20 +145,26 @@ def _about(file):
     """The JSON beside a checkpoint. Raises UserError where it is damaged."""
     try:
         about = json.loads(file.read_text())
-        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "judged", "settings")}
+        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "judged", "data", "settings")}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
+
+
+def epochs_of(folder):
+    """The `<epoch>.ckpt` of a training in `folder`, oldest first."""
+    return sorted((path.with_suffix("") for path in Path(folder).glob("*.ckpt.json")
+                   if path.name.removesuffix(".ckpt.json").isdigit()), key=lambda path: int(path.stem))
 
 
 def _resumable(path):
     return path.name == "interrupted.ckpt" or path.name.removesuffix(".ckpt").isdigit()
 
 
-def start(session, folder, variables, config):
+def start(session, folder, variables, config, source):
     """Initial weights: the newest checkpoint's with `config.resume`, else pretrained or random ones. Says which.
 
-    Returns the run's Progress. Raises UserError where there is nothing to resume, where it was made with other
-    settings, and where a fresh training would mix with another's checkpoints.
+    source: the task's. Returns the run's Progress. Raises UserError where there is nothing to resume, where it was
+    made with other settings or data, and where a fresh training would mix with another's checkpoints.
     """
     path = newest(folder)
     if config.resume:
@@ -138,6 +172,7 @@ def start(session, folder, variables, config):
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
         before = _about(Path(f"{path}.json"))
         _check_same(path, before.pop("settings"), config)
+        check_data(path, before.pop("data"), source)
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
         return Progress(**before)
@@ -192,9 +227,9 @@ def write_scalars(writer, step, **values):
 
 
 def scalars(folder):
-    """{tag: {step: value}} of the TensorBoard scalars in `folder`; of a step that was done again, the last value."""
+    """{tag: {step: value}} of the TensorBoard scalars below `folder`; of a step that was done again, the last value."""
     found = {}
-    for file in sorted(Path(folder).glob("events.out.tfevents.*")):
+    for file in sorted(Path(folder).rglob("events.out.tfevents.*")):
         with contextlib.suppress(tf.errors.DataLossError):  # the end of a run that was killed
             for event in tf.train.summary_iterator(str(file)):
                 for value in event.summary.value:
