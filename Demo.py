@@ -113,18 +113,19 @@ def search_own(config):
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     picture = pictures.read(config.image, config.image_size)
     database = retrieval.load(config.database)
-    if any(database.made_of.get(key) != value for key, value in encode.made_of(config).items()):
-        raise errors.UserError(f"{config.database} was not made with {config.checkpoint} and follow={config.follow}; "
-                               "make it again with python -m utils.encode, or set these as they were")
+    for key, value in encode.made_of(config).items():
+        if database.made_of.get(key) != value:
+            this = config.checkpoint if key == "checkpoint" else f"{key}={value}"
+            raise errors.UserError(f"{config.database} was not made with {this}; make it again with "
+                                   "python -m utils.encode, or set that as it was")
     with tf.Graph().as_default(), runs.session(config) as session:
         (feature,), _ = encode.Encoder(config, session, config.checkpoint)(picture[np.newaxis])
     distances, places = retrieval.search(database, feature[np.newaxis], SHOWN)
     source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
-    if not source.exists():
-        images = [None] * len(names)
-    elif database.names is None:
-        images = list(pictures.read_all(source, config.image_size)[0][places[0]])
+    if database.names is None:
+        array = pictures.read_all(source, config.image_size)[0] if source.exists() else ()
+        images = [array[i] if i < len(array) else None for i in places[0]]
     else:
         images = [pictures.read(source / name, config.image_size) if (source / name).exists() else None
                   for name in names]

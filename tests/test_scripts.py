@@ -192,6 +192,13 @@ def test_demo_uses_its_database_again_only_for_the_same_checkpoint_and_settings(
     assert first.split("mAP: ")[1][:6] == second.split("mAP: ")[1][:6]
 
 
+def test_a_database_is_good_for_the_settings_that_decide_its_codes(trained, data_dir):
+    others = (["--follow=paper"], ["--alpha=5"], ["--n_book=6", "--len_code=2"], ["--n_book=4", "--len_code=3"])
+    made = [encode.made_of(demo(trained, data_dir, f"--model_load_path={trained}/4.ckpt", *other))
+            for other in ([], ["--lam_1=0.2"], *others)]
+    assert made[0] == made[1] and all(made[0] != each for each in made[2:])
+
+
 def test_demo_honours_the_similarity_file(trained, data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cifar10, "relevance", lambda path, data: np.ones((10, 540), bool))
@@ -235,8 +242,11 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
         assert len(lines) == 16
         nearest = lines[0].split()[0]
         assert name in [line.split()[1] for line in lines[:15] if line.split()[0] == nearest]
-    with pytest.raises(UserError, match="was not made with"):
-        Demo.search_own(options(Demo.Options, *common, "--follow=release", "--database=a.npz", "--image=mine/07.png"))
+    np.save("mine.npy", np.load("mine.npy")[:1])  # what is gone cannot be shown
+    Demo.search_own(options(Demo.Options, *common, "--database=b.npz", "--image=mine/07.png"))
+    for other in ("follow=release", "alpha=5.0"):
+        with pytest.raises(UserError, match=f"was not made with {other}"):
+            Demo.search_own(options(Demo.Options, *common, f"--{other}", "--database=a.npz", "--image=mine/07.png"))
     with pytest.raises(UserError, match="add --image"):
         Demo.search_own(options(Demo.Options, *common, "--database=a.npz"))
 

@@ -61,7 +61,8 @@ class Encoder:
 
 def made_of(config):
     """What decides an image's code, JSON-able: a database is good for no other."""
-    return {"checkpoint": checkpoints.fingerprint(config.checkpoint), "follow": config.follow}
+    settings = {name: getattr(config, name) for name in ("follow", "n_book", "len_code", "alpha")}
+    return {"checkpoint": checkpoints.fingerprint(config.checkpoint), **settings}
 
 
 def main():
