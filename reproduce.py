@@ -2,16 +2,17 @@
 
     python reproduce.py                                   # what there is, what it costs, what is done
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
-    python reproduce.py table2 --follow=release           # of the cells that differ in a setting, only these
-    python reproduce.py figure3 --total_epochs=20         # any other setting of config.py, for every cell
+    python reproduce.py table2 --follow=release           # trains of the cells that differ in a setting only these
+    python reproduce.py figure3 --total_epochs=20         # any other setting: results/figure3-total_epochs_20.*
     python reproduce.py table3 --accelerate               # exports what is missing, imports what JAX has trained
     python reproduce.py table2 --smoke                    # the whole path on the sample, in minutes
 
 A cell is one training and its evaluation. Its numbers are kept in `results/cells/`, its checkpoints in
-`models/cells/`; a finished cell is not run again, a broken one goes on. Nothing but a cell fills a table.
+`models/cells/`; a finished cell is not run again, a broken one goes on. Nothing but a cell fills a table. What is
+asked for limits what is trained; the table also shows all that is kept of the usual lengths and seeds.
 """
 import argparse
-import json
+import contextlib
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import numpy as np
 
 import train
 from config import Config, from_command_line
-from utils import accelerate, cells, cifar10, embedding, errors, evaluation, figures, runs, tables, tasks
+from utils import accelerate, cells, checkpoints, cifar10, embedding, errors, evaluation, figures, runs, tables, tasks
 from utils.errors import UserError
 
 BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks
@@ -33,8 +34,8 @@ VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "
             "GPQ-T": {"metric_loss": "triplet"}}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1}
-LABELLED = {1: 5000, 2: 21000}  # images of a protocol, of which an epoch shows each once
 RATE = 0.44  # PFLOP an hour on two cores (results/network.txt)
+OWN = {"model_save_path", "model_load_path", "n_book", "bn_word", "seed"}  # settings that every cell has of its own
 
 
 class Cell(NamedTuple):
@@ -51,54 +52,66 @@ def over(bits, seeds, rows):
             for row, settings in rows.items() for b in bits for seed in range(seeds)]
 
 
-def table2(bits, seeds):
+def table2(bits, seeds, given):
     return over(bits, seeds, {f"{follow} form, {start}": {"follow": follow, **path} for follow in ("release", "paper")
                               for start, path in (("from scratch", SCRATCH), ("F from CIFAR-100", PRETRAINED))})
 
 
-def table3(bits, seeds):
-    unseen = {known: {"protocol": 2, "known_classes": known, "n_CLASSES": 7} for known in KNOWN}
-    rows = {f"{known} known, from scratch": {**settings, **SCRATCH} for known, settings in unseen.items()}
-    return over(bits, seeds, {**rows, f"{KNOWN[0]} known, F from CIFAR-100": {**unseen[KNOWN[0]], **PRETRAINED}})
+def table3(bits, seeds, given):
+    """Three choices of known classes, and the one given; the mean of the three; what pretraining does to the first."""
+    unseen = {known: {"protocol": 2, "known_classes": known, "n_CLASSES": len(known)}
+              for known in (*KNOWN, given.get("known_classes", KNOWN[0]))}
+    scratch = over(bits, seeds, {f"{known} known, from scratch": {**settings, **SCRATCH}
+                                 for known, settings in unseen.items()})
+    mean = [cell._replace(row="mean over the three choices, from scratch") for cell in scratch
+            if cell.settings["known_classes"] in KNOWN]
+    first = {f"{KNOWN[0]} known, F from CIFAR-100": {**unseen[KNOWN[0]], **PRETRAINED}}
+    return [*scratch, *mean, *over(bits, seeds, first)]
 
 
-def figure3(bits, seeds):
+def figure3(bits, seeds, given):
     return over(bits, seeds, {row: {**settings, **SCRATCH} for row, settings in VARIANTS.items()})
 
 
-def figure4(bits, seeds):
-    return [Cell(f"{b} bits, lam_1 {one:g}", f"lam_2 {two:g}",
-                 {**SCRATCH, "lam_1": one, "lam_2": two, "n_book": BITS[b], "seed": seed})
+def figure4(bits, seeds, given):
+    """Rows weigh classification, columns entropy: the paper's lambda_1 and lambda_2, which the release swaps."""
+    form = given.get("follow", cells.USUAL["follow"])
+    rows, columns = ("lam_1", "lam_2") if form == "paper" else ("lam_2", "lam_1")
+    return [Cell(f"{b} bits, classification {one:g}", f"entropy {two:g}",
+                 {**SCRATCH, rows: one, columns: two, "n_book": BITS[b], "seed": seed})
             for b in bits for one in LAMBDAS for two in LAMBDAS for seed in range(seeds)]
 
 
-def figure5(bits, seeds):
+def figure5(bits, seeds, given):
     return over(bits, seeds, {row: {**VARIANTS[row], **SCRATCH} for row in ("GPQ-T", "GPQ-H", "GPQ")})
 
 
-def figure1(bits, seeds):
+def figure1(bits, seeds, given):
     return over(bits, seeds, {"len_code 2": {"len_code": 2, **SCRATCH}})
 
 
+def average(courses):
+    """{name: (x, y)} of {(row, column): [(x, y)]}: the mean over the trainings, at the first one's x."""
+    return {", ".join(place): (each[0][0], np.mean([np.interp(each[0][0], *one) for one in each], axis=0))
+            for place, each in courses.items() if each}
+
+
 def draw_table(path, grid):
-    """Precision over recall and over ranks, loss and held-back mAP over steps, each the mean over the seeds.
+    """Precision over recall and over ranks, loss and held-back mAP over steps, each the mean over the trainings.
 
     Returns the mAP of each class.
     """
-    means = {f"{row}, {column}": {key: np.mean([kept.cell["evaluation"][key] for kept in done], axis=0)
-                                  for key in ("ranks", "recall", "precision")}
-             for (row, column), done in grid.items() if done}
-    figures.curves(path, {name: (m["recall"], m["precision"]) for name, m in means.items()}, "recall", "precision")
-    figures.curves(path.with_name(f"{path.stem}_precision.png"),
-                   {name: (m["ranks"], m["precision"]) for name, m in means.items()}, "rank", "precision")
+    found = {place: [kept.cell["evaluation"] for kept in done] for place, done in grid.items()}
+    recall, precision = (average({place: [(each["ranks"], each[what]) for each in done]
+                                  for place, done in found.items()}) for what in ("recall", "precision"))
+    figures.curves(path, {name: (recall[name][1], precision[name][1]) for name in recall}, "recall", "precision")
+    figures.curves(path.with_name(f"{path.stem}_precision.png"), precision, "rank", "precision")
     for what, title in (("total", "loss"), ("held_back_mAP", "held-back mAP")):
-        logged = {place: [kept.cell["curves"][what] for kept in done if what in kept.cell["curves"]]
-                  for place, done in grid.items()}
-        courses = {", ".join(place): np.mean(each, axis=0) for place, each in logged.items() if each}
+        courses = average({place: [kept.cell["curves"][what] for kept in done if what in kept.cell["curves"]]
+                           for place, done in grid.items()})
         if courses:
             figures.curves(path.with_name(f"{path.stem}_{title.replace(' ', '_')}.png"), courses, "step", title)
-    classes = {f"{row}, {column}": [kept.cell["evaluation"]["class_mAP"] for kept in done]
-               for (row, column), done in grid.items() if done}
+    classes = {", ".join(place): [each["class_mAP"] for each in done] for place, done in found.items() if done}
     names = sorted({name for done in classes.values() for each in done for name in each})
     rows = [[title, *(tables.summary([each[name] for each in done if name in each]) for name in names)]
             for title, done in classes.items()]
@@ -114,40 +127,54 @@ def draw_bars(path, grid):
 
 def draw_surface(path, grid):
     titles = list(dict.fromkeys(row.split(",")[0] for row, _ in grid))
-    means = [[[tables.spread(grid.get((f"{title}, lam_1 {one:g}", f"lam_2 {two:g}"), [])) or (np.nan, np.nan)
+    means = [[[tables.spread(grid[f"{title}, classification {one:g}", f"entropy {two:g}"]) or (np.nan, np.nan)
                for two in LAMBDAS] for one in LAMBDAS] for title in titles]
     figures.surface(path, LAMBDAS, LAMBDAS, np.array(means)[..., 0], titles)
-    return ["lam_1 weighs entropy and lam_2 classification, as in the release; in the paper it is the other way round."]
+    return []
+
+
+def with_checkpoints(grid):
+    """The first cell of each row in the first column where any is finished.
+
+    Returns ({row: cells.Kept} of those whose checkpoint is here, lines that name the others).
+    """
+    rows, columns = tables.unique(grid)
+    column = next(column for column in columns if any(grid[row, column] for row in rows))
+    firsts = {row: grid[row, column][0] for row in rows if grid[row, column]}
+    here = {row: kept for row, kept in firsts.items() if Path(f"{kept.config.checkpoint}.index").exists()}
+    return here, [f"* Not drawn: {row}, whose checkpoint {firsts[row].config.checkpoint} is not here."
+                  for row in firsts if row not in here]
 
 
 def draw_embedding(path, grid):
-    """t-SNE of 1,000 gallery images of each class by the first checkpoint of each row, and how apart classes are."""
-    firsts = {row: done[0] for (row, _), done in grid.items() if done}
-    if not firsts:
-        return []
+    """t-SNE of 1,000 gallery images of each class by a checkpoint of each row, and how apart the classes are."""
+    here, missing = with_checkpoints(grid)
+    if not here:
+        return missing
     points, rows = [], []
-    for row, kept in firsts.items():
+    for row, kept in here.items():
         features, labels, names = evaluation.class_features(kept.config, each=1000)
         apart = embedding.separation(features, labels, seed=0)
         rows.append([f"{row} ({kept.name})", f"{apart.silhouette:.4f}", f"{apart.neighbour_agreement:.4f}"])
         points.append(embedding.tsne(features, seed=0))
-    figures.embedding(path, points, labels, names, list(firsts))
+    figures.embedding(path, points, labels, names, list(here))
     return ["## Separation in feature space", "",
-            *tables.markdown(["", "silhouette (cosine)", "agreement of the 10 nearest neighbours"], rows)]
+            *tables.markdown(["", "silhouette (cosine)", "agreement of the 10 nearest neighbours"], rows), "", *missing]
 
 
 def draw_voronoi(path, grid):
-    """The first codebook of the first cell, before and after training."""
-    done = next((done for done in grid.values() if done), None)
-    if done:
-        figures.voronoi(path, [("before training", *evaluation.sub_space(done[0].config, trained=False)),
-                               ("after training", *evaluation.sub_space(done[0].config, trained=True))])
-    return []
+    """The first codebook of a cell, before and after training."""
+    here, missing = with_checkpoints(grid)
+    for kept in here.values():
+        figures.voronoi(path, [("before training", *evaluation.sub_space(kept.config, trained=False)),
+                               ("after training", *evaluation.sub_space(kept.config, trained=True))])
+    return missing
 
 
 class Experiment(NamedTuple):
-    """A table or figure: `cells(bits, seeds)` lists what it is made of, `draw(path, grid)` draws it from
-    {(row, column): [cells.Kept]} and returns further lines of Markdown."""
+    """A table or figure: `cells(bits, seeds, given)` lists what it is made of under the settings `given`,
+    `draw(path, grid)` draws it from {(row, column): [cells.Kept]}, not all empty, and returns further lines of
+    Markdown."""
 
     title: str
     cells: Callable
@@ -168,18 +195,19 @@ EXPERIMENTS = {
 }
 
 
-def report(name, folder, grid):
-    """Write the table, its JSON and its picture of what is finished."""
-    experiment, command = EXPERIMENTS[name], shlex.join(["python", "reproduce.py", *sys.argv[1:]])
-    finished = any(grid.values())
-    more = experiment.draw(folder / f"{name}.png", grid) if finished else []
-    paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
-    tables.write(folder / name, experiment.title, command, grid, paper, more)
-    print(f"{folder / name}.md: {sum(map(len, grid.values()))} cells")
+class Plan(NamedTuple):
+    """What a command is about."""
+
+    what: str  # of EXPERIMENTS
+    table: Path  # to write, .md
+    kept: Path  # folder of the cells' JSON
+    places: dict  # {(row, column): names of its cells}
+    configs: dict  # {name: configuration} of every cell of the experiment
+    wanted: list  # names of those that may be trained now
 
 
 def configure(cell, given, models):
-    """(name, configuration) of a cell under the settings `given` on the command line."""
+    """(name, configuration) of a cell under the settings `given`."""
     settings = {**given, **cell.settings}
     name = cells.name(settings)
     folder = models / name
@@ -187,74 +215,150 @@ def configure(cell, given, models):
                                model_load_path=str(folder / "{n_bits}bits_example.ckpt"))
 
 
-def run(name, config, file, arguments):
-    """The finished cell, trained or gone on with where need be; None where it has to wait for something."""
-    cell = cells.load(file, config)
-    if cell:
-        return cells.Kept(name, config, cell)
-    checkpoint = Path(config.checkpoint)
-    path = config.ImagNet_pretrained_path
+def plan(arguments, given):
+    """All cells of the experiment, and which of them are asked for.
+
+    Of the settings `given`, those that the experiment itself varies choose what is trained; the others make a table of
+    their own. Raises UserError where no cell is left.
+    """
+    what, experiment = arguments.what, EXPERIMENTS[arguments.what]
+    results, models, common = Path("results"), Path("models"), {}
+    bits, seeds = experiment.bits, experiment.seeds
+    if arguments.smoke:
+        results, models, common = results / "smoke", models / "smoke", SMOKE
+        bits, seeds = bits[:1], 1
+    asked_bits, asked_seeds = arguments.bits or bits, arguments.seeds or seeds
+    listed = experiment.cells(sorted({*bits, *asked_bits}), max(seeds, asked_seeds), given)
+    varied = {key for cell in listed for key in cell.settings}
+    fixed = {key: value for key, value in given.items() if key not in varied}
+    places, configs = {}, {}
+    for cell in listed:
+        name, config = configure(cell, {**common, **fixed}, models / "cells")
+        places.setdefault((cell.row, cell.column), []).append(name)
+        configs[name] = config
+    wanted = [name for name, config in configs.items() if config.n_bits in asked_bits and config.seed < asked_seeds
+              and all(getattr(config, key) == value for key, value in given.items())]
+    if not wanted:
+        raise UserError(f"{what} has no cell with these settings; leave some out")
+    table = results / f"{'-'.join([what, *cells.unusual(fixed)])}.md"
+    return Plan(what, table, results / "cells", places, configs, wanted)
+
+
+def trained(name, config, export):
+    """Whether the cell's checkpoint is there, imported, trained or gone on with where need be, or else has to wait."""
+    checkpoint, path, run = Path(config.checkpoint), config.ImagNet_pretrained_path, cells.accelerated(config)
+    if Path(f"{checkpoint}.json").exists():
+        return True
+    if (run / "trained.npz").exists():
+        accelerate.import_run(run, checkpoint, {})
+        return True
     if path and not Path(path).is_file():
         print(f"{name}: waits for {path}, which pretrain.py makes")
-        return None
-    if not checkpoint.with_name(f"{checkpoint.name}.json").exists():
-        elsewhere = Path(config.model_save_path).parent.parent / "accelerated"
-        if (elsewhere / name / "trained.npz").exists():
-            accelerate.import_run(elsewhere / name, checkpoint, {})
-        elif arguments.accelerate and (elsewhere / name).exists():
-            print(f"{name}: exported; python {elsewhere}/train.py trains it where JAX is")
-            return None
-        else:
-            task = tasks.GPQ(config)
-            if arguments.accelerate:
-                print(f"{name}: exported to {accelerate.export(task, name, elsewhere, config)}")
-                return None
-            resume = runs.newest(config.model_save_path) is not None
-            if not train.train(config.model_copy(update={"resume": resume}), task):
-                raise KeyboardInterrupt
-    cells.save(file, config, json.loads(checkpoint.with_name(f"{checkpoint.name}.json").read_text()),
-               evaluation.evaluate(config))
-    return cells.Kept(name, config, cells.load(file, config))
+        return False
+    if export and run.exists():
+        print(f"{name}: exported; python {run.parent}/train.py trains it where JAX is")
+        return False
+    task = tasks.GPQ(config)
+    if export:
+        print(f"{name}: exported to {accelerate.export(task, name, run.parent, config)}")
+        return False
+    resume = runs.newest(config.model_save_path) is not None
+    if not train.train(config.model_copy(update={"resume": resume}), task):
+        raise KeyboardInterrupt
+    return True
+
+
+def finish(config, file):
+    """Evaluate the cell's checkpoint, keep what is known of it in `file`, and drop the checkpoints before it.
+
+    Returns what is kept. Raises UserError where the checkpoint was made with other settings.
+    """
+    checkpoint = Path(config.checkpoint)
+    cells.save(file, config, cells.load(Path(f"{checkpoint}.json"), config), evaluation.evaluate(config))
+    for other in checkpoint.parent.glob("*.ckpt.json"):
+        if other.with_suffix("") != checkpoint:
+            checkpoints.delete(other.with_suffix(""))
+    return cells.load(file, config)
+
+
+@contextlib.contextmanager
+def going_on(name, failed):
+    """A mistake ends one cell, told on stderr, and not those after it."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed.append(name)
 
 
 def reproduce(arguments, given):
-    """Run what `arguments` ask for under the settings `given`, and report."""
-    experiment = EXPERIMENTS[arguments.what]
-    folder = Path("results/smoke" if arguments.smoke else "results")
-    models = Path("models/smoke/cells" if arguments.smoke else "models/cells")
-    folder.mkdir(parents=True, exist_ok=True)
-    bits, seeds = (experiment.bits[:1], 1) if arguments.smoke else (experiment.bits, experiment.seeds)
-    wanted = [cell for cell in experiment.cells(arguments.bits or bits, arguments.seeds or seeds)
-              if all(cell.settings.get(key, value) == value for key, value in given.items())]
-    if not wanted:
-        raise UserError(f"{arguments.what} has no cell with these settings; leave some out")
-    data_dir = given.get("data_dir", Config.model_fields["data_dir"].default)
+    """Run what `arguments` ask for under the settings `given`, then tabulate and draw all that is kept.
+
+    A stop leaves the picture as it was. Raises UserError at the end where cells failed.
+    """
+    todo = plan(arguments, given)
+    data_dir = next(iter(todo.configs.values())).data_dir
     if not arguments.smoke and cifar10.load(data_dir).sample:
         raise UserError(f"reproducing the paper needs all of CIFAR-10, and {data_dir} has the sample; "
                         "run `python -m utils.cifar10 fetch`, or try --smoke")
-    grid = {(cell.row, cell.column): [] for cell in wanted}
+    kept, failed = {}, []
+    for name, config in todo.configs.items():
+        with going_on(name, failed):
+            cell = cells.load(todo.kept / f"{name}.json", config)
+            if cell:
+                kept[name] = cells.Kept(name, config, cell)
+    missing = [name for name in todo.wanted if name not in kept and name not in failed]
     try:
-        for number, cell in enumerate(wanted, 1):
-            name, config = configure(cell, given, models)
-            print(f"cell {number} of {len(wanted)}: {name}", flush=True)
-            kept = run(name, config, folder / "cells" / f"{name}.json", arguments)
-            if kept:
-                grid[cell.row, cell.column].append(kept)
+        for number, name in enumerate(missing, 1):
+            print(f"cell {number} of {len(missing)}: {name}", flush=True)
+            config = todo.configs[name]
+            with going_on(name, failed):
+                if trained(name, config, arguments.accelerate):
+                    kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json"))
     finally:
-        report(arguments.what, folder, grid)
+        grid = {place: [kept[name] for name in names if name in kept] for place, names in todo.places.items()}
+        report(todo, grid, [])
+    if kept:
+        report(todo, grid, EXPERIMENTS[todo.what].draw(todo.table.with_suffix(".png"), grid))
+    print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
+                        "again")
+
+
+def report(todo, grid, more):
+    """Write the table and its JSON of what is finished."""
+    experiment, left = EXPERIMENTS[todo.what], {}
+    for place, names in todo.places.items():
+        done = {kept.name for kept in grid[place]}
+        if len(done) < len(names):
+            pflop, hours = cost(todo.configs[name] for name in names if name not in done)
+            left[place] = f"{pflop:,.1f} PFLOP, {hours:,.0f} h on two cores"
+    paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
+    todo.table.parent.mkdir(parents=True, exist_ok=True)
+    tables.write(todo.table, experiment.title, shlex.join(["python", "reproduce.py", *sys.argv[1:]]), grid, left, paper,
+                 more)
+
+
+def cost(configs):
+    """What the trainings cost on all of CIFAR-10: (PFLOP, hours on two cores)."""
+    total = 0
+    for config in configs:
+        labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)  # an epoch shows each once
+        total += cells.pflop(2 * labelled * config.total_epochs, config.backbone)
+    return total, total / RATE
 
 
 def overview():
-    """What there is, what it costs and what is done."""
+    """What there is, what of it is done, and what the rest costs."""
     rows = []
     for name, experiment in EXPERIMENTS.items():
-        wanted = [configure(cell, {}, Path("models/cells"))
-                  for cell in experiment.cells(experiment.bits, experiment.seeds)]
-        done = sum(Path(f"results/cells/{each}.json").exists() for each, _ in wanted)
-        cost = sum(cells.pflop(2 * LABELLED[config.protocol] * config.total_epochs, config.backbone)
-                   for _, config in wanted)
-        rows.append([name, experiment.title, len(wanted), done, f"{cost:,.0f}", f"{cost / RATE:,.0f}"])
-    print("\n".join(tables.markdown(["name", "what", "cells", "done", "PFLOP", "hours on two cores"], rows)))
+        wanted = dict(configure(cell, {}, Path("models/cells"))
+                      for cell in experiment.cells(experiment.bits, experiment.seeds, {}))
+        left = [config for each, config in wanted.items() if not Path(f"results/cells/{each}.json").exists()]
+        rows.append([name, experiment.title, len(wanted), len(wanted) - len(left),
+                     *(f"{what:,.0f}" for what in cost(left))])
+    print("\n".join(tables.markdown(["name", "what", "cells", "done", "PFLOP left", "hours on two cores"], rows)))
 
 
 def main():
@@ -268,9 +372,13 @@ def main():
     arguments, rest = parser.parse_known_args()
     if arguments.what is None:
         return overview()
+    if arguments.seeds is not None and arguments.seeds < 1:
+        raise UserError(f"--seeds is {arguments.seeds}; ask for 1 or more")
     named = from_command_line(Config, rest)
-    given = {**(SMOKE if arguments.smoke else {}), **{key: getattr(named, key) for key in named.model_fields_set}}
-    reproduce(arguments, given)
+    own = sorted(named.model_fields_set & OWN)
+    if own:
+        raise UserError(f"{own[0]} is set for each cell by reproduce.py; leave it out and choose by --bits and --seeds")
+    reproduce(arguments, {key: getattr(named, key) for key in named.model_fields_set})
 
 
 if __name__ == "__main__":

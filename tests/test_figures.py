@@ -101,6 +101,7 @@ def test_columns_of_the_surface_stand_at_their_places_in_the_colour_of_their_val
     assert not (yellow & in_right).any() and (purple & in_right).sum() > 500
     assert [axis.get_title() for axis in (left, right)] == ["12 bits", "48 bits"]
     assert scale.get_ylim() == (0.4, 0.8)
+    assert (left.get_xlabel(), left.get_ylabel()) == ("weight of classification, λ1", "weight of entropy, λ2")
     for axis in (left.xaxis, left.yaxis):
         assert [text.get_text() for text in axis.get_ticklabels()] == [str(value) for value in LAMBDAS]
 

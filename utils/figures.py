@@ -70,10 +70,10 @@ def bars(path, groups, series, y_label):
 
 
 def surface(path, lam_1, lam_2, values, titles):
-    """Save the mAP over both balancing parameters, as columns of one colour scale, to `path` (Figure 4).
+    """Save the mAP over the paper's λ1 and λ2, as columns of one colour scale, to `path` (Figure 4).
 
-    lam_1 [A], lam_2 [B]: the values of each, evenly spaced whatever they are. values: float [T, A, B], a
-    panel for each of T titles, NaN where there is no run. Raises UserError where `path` cannot be written.
+    lam_1 [A], lam_2 [B]: the weights of classification and entropy, evenly spaced whatever they are. values: float
+    [T, A, B], a panel for each of T titles, NaN where there is no run. Raises UserError where `path` cannot be written.
     """
     values = np.asarray(values, float)
     figure, axes = _panels(len(titles), width=5, projection="3d")
@@ -87,9 +87,11 @@ def surface(path, lam_1, lam_2, values, titles):
         # With labels given to set_xticks, Matplotlib 3.8 cannot lay the figure out.
         axis.xaxis.set_major_formatter(FixedFormatter(list(map(str, lam_1))))
         axis.yaxis.set_major_formatter(FixedFormatter(list(map(str, lam_2))))
-        axis.set(title=title, xlabel="λ1", ylabel="λ2", zlim=(0, scale.norm.vmax))
+        axis.set(title=title, zlim=(0, scale.norm.vmax))
+        axis.set_xlabel("weight of classification, λ1", labelpad=10)
+        axis.set_ylabel("weight of entropy, λ2", labelpad=10)
         axis.view_init(elev=40)  # shows the tops of columns that stand behind others
-        axis.set_box_aspect(None, zoom=0.9)  # leaves room for the numbers
+        axis.set_box_aspect(None, zoom=0.8)  # leaves room for the numbers
     figure.colorbar(scale, ax=axes, label="mAP", shrink=0.6)
     _save(figure, path)
 

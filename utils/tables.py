@@ -1,6 +1,6 @@
 """Tables of cells in Markdown, and the JSON behind them.
 
-A grid is {(row, column): [cells.Kept]}, one Kept a seed.
+A grid is {(row, column): [cells.Kept]}, one Kept a finished training.
 """
 import json
 import statistics
@@ -28,26 +28,32 @@ def unique(grid):
     return (list(dict.fromkeys(keys)) for keys in zip(*grid, strict=True))
 
 
-def write(stem, title, command, grid, paper, more):
-    """Write `stem`.md and `stem`.json: the table of the grid, the paper's row, further lines, and every cell.
+def write(path, title, command, grid, left, paper, more):
+    """Write `path`, a .md, and the .json beside it: the table of the grid, the paper's row, further lines, every cell.
 
-    paper: {column: what the paper says}, or {}; more: lines of Markdown.
+    left: {(row, column): what the trainings that are not finished would cost, as text}; paper: {column: what the paper
+    says}, or {}; more: lines of Markdown.
     """
     rows, columns = unique(grid)
-    table = [[row, *(summary([kept.mean_ap for kept in grid.get((row, column), [])]) for column in columns)]
+    table = [[row, *(_place(grid.get((row, column), []), left.get((row, column))) for column in columns)]
              for row in rows]
     if paper:
         table.append(["the paper", *(paper[column] for column in columns)])
-    finished = [kept for done in grid.values() for kept in done]
-    stem.with_suffix(".md").write_text("\n".join([
+    finished = {kept.name: kept for done in grid.values() for kept in done}
+    path.write_text("\n".join([
         f"# {title}", "", f"    {command}", "",
-        "mAP, expected over ties: mean ± standard deviation (seeds). An empty place has not been run.", "",
+        "mAP, expected over ties: mean ± standard deviation (trainings). Left is what the trainings that are not "
+        "finished would cost; they give no number.", "",
         *markdown(["", *columns], table), "", *more, "", "## Cells", "",
         *markdown(["cell", "mAP", "ties in gallery order", "un-quantised", "distinct codes", "steps", "images", "PFLOP",
-                   "seconds", "hardware", "commit"], [_details(kept) for kept in finished])]) + "\n")
-    stem.with_suffix(".json").write_text(json.dumps(
+                   "seconds", "hardware", "commit"], [_details(kept) for kept in finished.values()])]) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(
         [{"row": row, "column": column, "cells": [kept.name for kept in done], "mAP": [kept.mean_ap for kept in done]}
          for (row, column), done in grid.items()], indent=1) + "\n")
+
+
+def _place(done, left):
+    return " ".join(filter(None, [summary([kept.mean_ap for kept in done]), left and f"(left: {left})"]))
 
 
 def _details(kept):
