@@ -144,7 +144,7 @@ def load_pretrained(session, path):
 def save_pretrained(checkpoint, path):
     """Write F of `checkpoint` to the .mat file `path` in the release's form, which `load_pretrained` reads.
 
-    Values are rounded to half precision, which halves the compressed file (about 13 MB). Raises UserError where the
+    Values are rounded to half precision, which halves the compressed file (about 18 MB). Raises UserError where the
     checkpoint is absent or damaged, or the disk refuses.
     """
     tensors = reader(checkpoint)
