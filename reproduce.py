@@ -294,7 +294,8 @@ def going_on(name, failed):
 def reproduce(arguments, given):
     """Run what `arguments` ask for under the settings `given`, then tabulate and draw all that is kept.
 
-    A stop leaves the picture as it was. Raises UserError at the end where cells failed.
+    The table is written at once and after every cell, the picture at the end. Raises UserError where cells
+    failed.
     """
     todo = plan(arguments, given)
     data_dir = next(iter(todo.configs.values())).data_dir
@@ -308,36 +309,35 @@ def reproduce(arguments, given):
             if cell:
                 kept[name] = cells.Kept(name, config, cell)
     missing = [name for name in todo.wanted if name not in kept and name not in failed]
-    try:
-        for number, name in enumerate(missing, 1):
-            print(f"cell {number} of {len(missing)}: {name}", flush=True)
-            config = todo.configs[name]
-            with going_on(name, failed):
-                if trained(name, config, arguments.accelerate):
-                    kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json"))
-    finally:
-        grid = {place: [kept[name] for name in names if name in kept] for place, names in todo.places.items()}
-        report(todo, grid, [])
+    report(todo, kept)
+    for number, name in enumerate(missing, 1):
+        print(f"cell {number} of {len(missing)}: {name}", flush=True)
+        config = todo.configs[name]
+        with going_on(name, failed):
+            if trained(name, config, arguments.accelerate):
+                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json"))
+                report(todo, kept)
     if kept:
-        report(todo, grid, EXPERIMENTS[todo.what].draw(todo.table.with_suffix(".png"), grid))
+        report(todo, kept, draw=EXPERIMENTS[todo.what].draw)
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
                         "again")
 
 
-def report(todo, grid, more):
-    """Write the table and its JSON of what is finished."""
+def report(todo, kept, draw=lambda path, grid: []):
+    """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, with what `draw` adds."""
     experiment, left = EXPERIMENTS[todo.what], {}
+    grid = {place: [kept[name] for name in names if name in kept] for place, names in todo.places.items()}
     for place, names in todo.places.items():
-        done = {kept.name for kept in grid[place]}
-        if len(done) < len(names):
-            pflop, hours = cost(todo.configs[name] for name in names if name not in done)
+        waiting = [todo.configs[name] for name in names if name not in kept]
+        if waiting:
+            pflop, hours = cost(waiting)
             left[place] = f"{pflop:,.1f} PFLOP, {hours:,.0f} h on two cores"
     paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
     todo.table.parent.mkdir(parents=True, exist_ok=True)
     tables.write(todo.table, experiment.title, shlex.join(["python", "reproduce.py", *sys.argv[1:]]), grid, left, paper,
-                 more)
+                 draw(todo.table.with_suffix(".png"), grid))
 
 
 def cost(configs):

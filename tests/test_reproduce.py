@@ -172,8 +172,7 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
         "training": {"step": 5, "images": 100, "seconds": 1.5}, "evaluation": Stub().evaluate(None), "PFLOP": 0.01,
         "hardware": "a machine", "commit": "abc"})}
-    reproduce.report(todo, {place: [kept[name] for name in names if name in kept]
-                            for place, names in todo.places.items()}, [])
+    reproduce.report(todo, kept)
     (row,) = [line for line in Path("results/table2.md").read_text().splitlines() if "| paper form, from s" in line]
     assert row.split(" | ")[1:3] == ["0.2500 (left: 10.3 PFLOP, 23 h on two cores)",
                                      "(left: 15.4 PFLOP, 35 h on two cores)"]
