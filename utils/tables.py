@@ -38,7 +38,7 @@ def write(path, title, command, grid, left, paper, more):
     table = [[row, *(_place(grid.get((row, column), []), left.get((row, column))) for column in columns)]
              for row in rows]
     if paper:
-        table.append(["the paper", *(paper[column] for column in columns)])
+        table.append(["the paper", *(f"{paper[column]:.3f}" for column in columns)])
     finished = {kept.name: kept for done in grid.values() for kept in done}
     path.write_text("\n".join([
         f"# {title}", "", f"    {command}", "",
