@@ -112,6 +112,16 @@ def test_a_triplet_loss_on_unseen_classes(tmp_path, data_dir, monkeypatch):
         assert f"| {row}, from scratch | (left: " in table
 
 
+def test_cnn_f(tmp_path, data_dir, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, data_dir, "figure3", "--backbone=cnn_f")
+    (file,) = Path("results/smoke/cells").iterdir()
+    cell = json.loads(file.read_text())
+    assert cell["training"]["settings"]["backbone"] == "cnn_f" and cell["training"]["step"] == 5
+    table = Path("results/smoke/figure3-batch_size_10.md").read_text()
+    assert f"| GPQ-F | {cell['evaluation']['mAP']:.4f} |" in table and 0.1 < cell["evaluation"]["mAP"] < 1
+
+
 @pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
 def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
     listed = reproduce.table3([12, 48], 2, given)
