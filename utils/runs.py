@@ -105,13 +105,14 @@ class Progress:
     def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, judged=None):
         self.step, self.seconds, self.initial = step, seconds, initial
         self.losses, self.judged = losses, judged
+        self._made_by = {"device": device(), "commit": commit()}  # at the start: files may change later
 
     def about(self, config, task):
         """The JSON-able settings and results that lie beside a checkpoint."""
         return {"step": self.step, "epoch": self.step // task.epoch_steps,
                 "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
                 "initial": self.initial, "data": task.source, "losses": self.losses, "measure": task.measure,
-                "judged": self.judged, "tensorflow": tf.__version__, "device": device(), "commit": commit(),
+                "judged": self.judged, "tensorflow": tf.__version__, **self._made_by,
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
 
 
