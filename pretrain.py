@@ -10,20 +10,33 @@ The loop, checkpoints and logs are train.py's; the .mat file has the release's f
 from pathlib import Path
 
 from config import Pretraining, from_command_line
+from model.tf1 import tf
 from train import Options as TrainingOptions
 from train import train
-from utils import checkpoints, errors, tasks
+from utils import checkpoints, errors, runs, tasks
 
 
 class Options(Pretraining, TrainingOptions):
     """The pretraining's settings, and how to start."""
 
 
+def judge(config, task, checkpoint):
+    """What the task measures of the trained classifier, but with F of the half-precision file `config.out`."""
+    with tf.Graph().as_default(), runs.session(config) as session:
+        measured = task.judge(session)
+        checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
+        checkpoints.load_pretrained(session, config.out)
+        return measured()
+
+
 def main():
     config = from_command_line(Options)
-    if train(config, tasks.Pretraining(config)):
-        checkpoints.save_pretrained(Path(config.model_save_path) / Path(config.checkpoint).name, config.out)
-        print(f"F is at {config.out}; start GPQ from it with --ImagNet_pretrained_path={config.out}")
+    task = tasks.Pretraining(config)
+    if train(config, task):
+        checkpoint = Path(config.model_save_path) / Path(config.checkpoint).name
+        checkpoints.save_pretrained(checkpoint, config.out)
+        print(f"F is at {config.out}, {task.measure}: {judge(config, task, checkpoint):.4f}; start GPQ from it with "
+              f"--ImagNet_pretrained_path={config.out}")
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ def test_sample_is_used_and_said_so_in_one_line(tmp_path, capsys):
     shutil.copytree(SAMPLE, tmp_path / "sample")
     assert cifar10.load(tmp_path).sample
     assert str(tmp_path / "sample") in capsys.readouterr().err
+    assert cifar10.load(tmp_path / "sample").sample and capsys.readouterr().err == ""  # asked for by name
 
 
 @needs_full

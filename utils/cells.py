@@ -1,13 +1,12 @@
 """Cells: trainings with their evaluation, each kept in a JSON file under a name that tells its settings."""
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from config import Config
-from utils import runs
+from utils import files, runs
 from utils.errors import UserError
 
 MULTIPLY_ADDS = {"modified_vgg": 286e6, "cnn_f": 721e6}  # of one image, forward
@@ -87,10 +86,8 @@ def save(path, config, training, evaluation):
     cell = {"training": training, "curves": _curves(Path(config.model_save_path) / "logs"), "evaluation": evaluation,
             "PFLOP": round(pflop(training["images"], config.backbone), 4),
             "hardware": training["device"], "commit": training["commit"]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(cell, indent=1) + "\n")
-    os.replace(part, path)
+    with files.whole(path) as file:
+        file.write(f"{json.dumps(cell, indent=1)}\n".encode())
 
 
 def _curves(logs):

@@ -10,6 +10,7 @@ import scipy.io
 
 from model.backbones import SCOPES
 from model.tf1 import tf
+from utils import files
 from utils.errors import UserError
 
 PARTS = (".data-00000-of-00001", ".index")
@@ -151,16 +152,8 @@ def save_pretrained(checkpoint, path):
     arrays = {f"{name}:0": tensors.get_tensor(name).astype(np.float16).astype(np.float32)
               for name in tensors.get_variable_to_shape_map()
               if _of_pretrained_f(name)}
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            scipy.io.savemat(file, arrays, do_compression=True)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); choose another path") from error
-    finally:
-        Path(part).unlink(missing_ok=True)
+    with files.whole(path) as file:
+        scipy.io.savemat(file, arrays, do_compression=True)
 
 
 def _of_pretrained_f(name):

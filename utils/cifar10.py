@@ -50,7 +50,8 @@ class Data(NamedTuple):
 def load(data_dir, protocol=1, known_classes=tuple(range(7))):
     """Read CIFAR-10 and split it; where `data_dir` has no full set, the sample, said in one line on stderr.
 
-    data_dir: the folder of the published batches, or one that holds `cifar-10-batches-py/` or `sample/`.
+    data_dir: the folder of the published batches or of a sample, or one that holds `cifar-10-batches-py/` or
+        `sample/`.
     protocol 1 (release): every 60th rank is a query; of each class's other 5,900 the first 500 are labelled,
         the last 5,400 are both unlabelled and gallery.
     protocol 2 (section 4.2): the first 3,000 ranks of each class are "train", the last 3,000 "test"; labelled
@@ -70,7 +71,7 @@ def load(data_dir, protocol=1, known_classes=tuple(range(7))):
     if np.any(labels != rank // PER_CLASS):
         raise UserError(f"The labels in {folder} are not the published ones, so the split would not hold; "
                         f"delete the batches there and run `{_fetch_command(data_dir)}`.")
-    if sample:
+    if sample and not folder.samefile(data_dir):
         print(f"No full CIFAR-10 in {data_dir}: using the sample of {len(labels):,} images in {folder}; "
               f"for all of it run `{_fetch_command(data_dir)}`.", file=sys.stderr)
     by_rank = np.argsort(rank).astype(np.int32)

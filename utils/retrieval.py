@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils import files
 from utils.errors import UserError
 
 BLOCK = 2**24  # distances held at once (64 MiB of float32)
@@ -137,16 +138,8 @@ def save(path, database, **more):
     made_of = json.dumps(database.made_of)
     whole = io.BytesIO()  # numpy 1.26 stumbles over its open zip when a disk is full
     np.savez(whole, packed_codes=packed, codebooks=database.codebooks, made_of=made_of, **arrays, **more)
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "wb") as file:
-            file.write(whole.getbuffer())
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; choose another path") from error
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
+    with files.whole(path) as file:
+        file.write(whole.getbuffer())
 
 
 def load(path):
