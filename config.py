@@ -121,7 +121,7 @@ class Config(BaseSettings):
     """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
 
     eval_term: NonNegativeInt = 0
-    """Epochs from one mAP on held-back images to the next; 0 for never, and nothing is held back."""
+    """Epochs from one mAP on held-back images to the next, the end always; 0 for never, and nothing is held back."""
 
     n_validation: PositiveInt = 500
     """Labelled images held back from training as queries of that mAP, where `eval_term` asks for it."""
@@ -183,7 +183,7 @@ class Pretraining(Config):
     """Epochs from one checkpoint to the next. 1 or more."""
 
     eval_term: NonNegativeInt = 1
-    """Epochs from one accuracy on the 10,000 test images to the next; 0 for never."""
+    """Epochs from one accuracy on the 10,000 test images to the next, the end always; 0 for never."""
 
     learning_rate: PositiveFloat = 1e-3
     """Adam's learning rate at step 0. Above 0."""

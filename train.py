@@ -79,11 +79,12 @@ def train(config, task):
                     tqdm.write(task.log_line(epoch, run.step, values, rate))
                 if run.step % task.epoch_steps:
                     continue
-                if judge and epoch % config.eval_term == 0:
+                last = run.step == task.n_steps
+                if judge and (epoch % config.eval_term == 0 or last):
                     run.judged = judge()
                     runs.write_scalars(scalars, run.step, **{task.measure: run.judged})
                     tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
-                if epoch % config.save_term == 0 or run.step == task.n_steps:
+                if epoch % config.save_term == 0 or last:
                     save(folder / f"{epoch}.ckpt", whole)
                     for old in runs.epochs_of(folder)[:-KEPT]:
                         checkpoints.delete(old)

@@ -79,13 +79,14 @@ def test_training_lowers_the_loss(trained):
     assert len(losses) == 20 and np.mean(losses[15:]) < np.mean(losses[:5])
 
 
-def test_training_reports_held_back_map(data_dir, tmp_path, capsys):
-    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=1", "--eval_term=1",
+def test_training_reports_held_back_map_each_eval_term_and_at_the_end(data_dir, tmp_path, capsys):
+    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=3", "--eval_term=2",
                  "--n_validation=10")
-    about = json.loads((tmp_path / "1.ckpt.json").read_text())
-    assert 0 < about["judged"] <= 1 and about["step"] == 4
-    assert f"epoch: 1/1, held_back_mAP: {about['judged']:.4f}" in capsys.readouterr().out
-    assert runs.scalars(tmp_path / "logs")["held_back_mAP"] == {4: pytest.approx(about["judged"])}
+    about = json.loads((tmp_path / "3.ckpt.json").read_text())
+    assert 0 < about["judged"] <= 1 and about["step"] == 12
+    assert f"epoch: 3/3, held_back_mAP: {about['judged']:.4f}" in capsys.readouterr().out
+    logged = runs.scalars(tmp_path / "logs")["held_back_mAP"]
+    assert sorted(logged) == [8, 12] and logged[12] == pytest.approx(about["judged"])
 
 
 def test_a_fresh_run_never_mixes_with_an_earlier_one(trained, data_dir):
