@@ -21,7 +21,16 @@ def standardise(images):
     return (tf.cast(images, tf.float32) - CHANNEL_MEAN) / CHANNEL_STD
 
 
-def modified_vgg(images, dimension, training):
+def features(backbone, images, dimension, training, fast=False):
+    """What `backbone` ("modified_vgg" or "cnn_f") makes of standardised images, float32 [B, 32, 32, 3]: Features of
+    `dimension` numbers an image. `fast`, for processors: the modified VGG trains with Winograd's convolution.
+    """
+    if backbone == "cnn_f":
+        return cnn_f(images, dimension, training)
+    return modified_vgg(images, dimension, training, fast)
+
+
+def modified_vgg(images, dimension, training, fast=False):
     """The modified VGG of section 4.1 under the release's variable names.
 
     images: float32 [B, 32, 32, 3], standardised. Returns Features of `dimension` numbers an image. With
@@ -31,7 +40,7 @@ def modified_vgg(images, dimension, training):
 
     def block(x, conv_names, filters, norm):
         for k, conv in enumerate(conv_names):
-            x, seen = conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training)
+            x, seen = conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training, fast)
             statistics.append(seen)
         return x
 
@@ -82,6 +91,3 @@ def update_statistics(features):
     """The operation that takes the batch statistics of `features` into F's moving averages."""
     with tf.variable_scope(SCOPES["modified_vgg"], reuse=True):
         return update_moving_averages(features.statistics)
-
-
-BACKBONES = {"modified_vgg": modified_vgg, "cnn_f": cnn_f}

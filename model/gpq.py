@@ -4,8 +4,7 @@
 """
 from typing import NamedTuple
 
-from model import losses, quantizer
-from model.backbones import BACKBONES, standardise, update_statistics
+from model import backbones, losses, quantizer
 from model.layers import variable
 from model.tf1 import tf
 
@@ -49,19 +48,19 @@ def _tables(config):
     return quantizer.split(z, config.n_book), quantizer.split(c, config.n_book)
 
 
-def _features(images, config, training):
-    return BACKBONES[config.backbone](images, config.n_book * config.len_code, training)
+def _features(images, config, training, fast=False):
+    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, fast)
 
 
-def loss_graph(labelled, labels, unlabelled, config, training=True):
+def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False):
     """The four losses of a labelled and an unlabelled batch (equations 2 to 5).
 
     labelled, unlabelled: standardised float32 [B, 32, 32, 3]; labels: float32 [B, n_CLASSES]. Returns
-    (Losses, Towers, the operation that updates F's moving averages).
+    (Losses, Towers, the operation that updates F's moving averages). `fast` as in `backbones.features`.
     """
     codebooks, prototypes = _tables(config)
-    seen = _features(labelled, config, training)
-    unseen = _features(unlabelled, config, training)
+    seen = _features(labelled, config, training, fast)
+    unseen = _features(unlabelled, config, training, fast)
 
     codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
     x = quantizer.intra_normalise(quantizer.split(seen.raw, config.n_book))
@@ -80,8 +79,8 @@ def loss_graph(labelled, labels, unlabelled, config, training=True):
     total = n_pair + on_classes * classification - on_entropy * entropy
 
     # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
-    with tf.control_dependencies([update_statistics(unseen)]):
-        averages = update_statistics(seen)
+    with tf.control_dependencies([backbones.update_statistics(unseen)]):
+        averages = backbones.update_statistics(seen)
     return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
 
 
@@ -94,7 +93,7 @@ def retrieval_graph(images, config):
     codebooks, prototypes = _tables(config)
     if config.follow == "paper":
         codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    features = _features(standardise(images), config, training=False).raw
+    features = _features(backbones.standardise(images), config, training=False).raw
     sub_vectors = quantizer.split(features, config.n_book)
     if config.follow == "paper":
         features = quantizer.join(quantizer.intra_normalise(sub_vectors))

@@ -2,8 +2,10 @@
 
 Images are NHWC float32. Variables are made on first use and shared afterwards (the two towers are one network).
 """
+import zlib
 from typing import NamedTuple
 
+from model import winograd
 from model.tf1 import tf
 
 DECAY = 0.9
@@ -19,8 +21,12 @@ class BatchStatistics(NamedTuple):
 
 
 def variable(name, shape, initializer=None, trainable=True):
-    """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise."""
-    return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(),
+    """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise.
+
+    What it begins with hangs on the graph's seed and its full name alone, however the rest of the graph is made.
+    """
+    seed = zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
+    return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(seed),
                            trainable=trainable)
 
 
@@ -42,19 +48,20 @@ def _normalisation(scope, channels):
                 variable(f"{debias}/local_step", [], zeros, trainable=False))
 
 
-def conv_bn_relu(x, filters, conv, norm, training):
+def conv_bn_relu(x, filters, conv, norm, training, fast=False):
     """3 x 3 convolution (stride 1, SAME, bias), batch normalisation, ReLU.
 
     x: float32 [B, H, W, C]. Returns (float32 [B, H, W, filters], BatchStatistics or None).
 
     In training the bias is left out of the convolution, since the batch mean takes it away again: it only
-    shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
-    averages are folded into the kernel, so that one fused convolution does the whole layer.
+    shifts the statistics, its exact gradient is zero, and it stays where it was; `fast` convolves by Winograd's
+    method. In retrieval the moving averages are folded into the kernel, so that one fused convolution does the
+    whole layer.
     """
     kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
     beta, gamma, moving_mean, moving_variance, *_ = _normalisation(norm, filters)
     if training:
-        x = tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
+        x = winograd.convolve(x, kernel) if fast else tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
         x, mean, variance = tf.nn.fused_batch_norm(x, gamma, beta, epsilon=EPSILON)
         return tf.nn.relu(x), BatchStatistics(norm, mean + bias, variance)
     scale = gamma * tf.rsqrt(moving_variance + EPSILON)

@@ -32,7 +32,7 @@ class Line:
     def indices(self, step):
         return np.random.default_rng(step).choice(12, (1, 4), replace=False)
 
-    def graph(self, images, labels, step):
+    def graph(self, images, labels, step, fast=False):
         slope, still = (tf.get_variable(name, initializer=np.float32(1)) for name in ("Z", "C"))
         brightness = tf.reduce_mean(tf.cast(images, tf.float32), [0, 2, 3, 4]) / 255
         error = slope * brightness + tf.stop_gradient(still) - tf.cast(labels[0], tf.float32)

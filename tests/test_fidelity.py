@@ -25,14 +25,14 @@ def as_rows(x):
     return x.reshape(len(x), -1)
 
 
-@pytest.fixture(scope="module")
-def ours(reference, reference_checkpoint):
+@pytest.fixture(scope="module", params=[False, True], ids=["direct", "winograd"])
+def ours(request, reference, reference_checkpoint):
     """All of our numbers, from one graph: before a step, of the fixed batch, after the release's step."""
     config = Config(follow="release")
     with tf.Graph().as_default(), tf.Session() as session:
         names = ("source_input", "labels_onehot", "target_input")
         batch = [tf.constant(reference[f"train_{name}"]) for name in names]
-        losses, towers, averages = gpq.loss_graph(*batch, config)
+        losses, towers, averages = gpq.loss_graph(*batch, config, fast=request.param)
         step = training.training_graph(losses, averages, config, n_steps=1).step
         gradients = {v.name: g for g, v in training.gradients(losses.total) if g is not None}
         evaluation, _, _ = gpq.loss_graph(*batch, config, training=False)

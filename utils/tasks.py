@@ -5,7 +5,7 @@ Both tasks have the same face, so that train.py's loop, or a machine without Ten
     images uint8 [N, 32, 32, 3], labels int32 [N]   all that batches are drawn from
     n_batches, batch_size, epoch_steps, n_steps     the shape of a step and of the whole training
     indices(step)                                   int64 [n_batches, batch_size], the images of a step
-    graph(images, labels, step)                     model.training.TrainingGraph of such batches
+    graph(images, labels, step, fast)               model.training.TrainingGraph of such batches, `fast` on processors
     judge(session)                                  a function that judges the weights as they are, a float
     measure, source                                 what that float is called, where the images came from
     log_line(epoch, step, losses, rate)             what is printed every few steps
@@ -60,10 +60,11 @@ class GPQ:
         return np.stack([generator.choice(role, self.batch_size, replace=False)
                          for role in (self._data.labelled, self._data.unlabelled)])
 
-    def graph(self, images, labels, step):
+    def graph(self, images, labels, step, fast=False):
         config = self._config
         labelled, unlabelled = _augmented(images, step, config.seed)
-        losses, _, averages = gpq.loss_graph(labelled, tf.one_hot(labels[0], config.n_CLASSES), unlabelled, config)
+        losses, _, averages = gpq.loss_graph(labelled, tf.one_hot(labels[0], config.n_CLASSES), unlabelled, config,
+                                             fast=fast)
         return training.training_graph(losses, averages, config, self.n_steps)
 
     def judge(self, session):
@@ -98,9 +99,9 @@ class Pretraining:
         order = np.random.default_rng([self._config.seed, epoch]).permutation(len(self.images))
         return order[np.newaxis, place * self.batch_size:(place + 1) * self.batch_size]
 
-    def graph(self, images, labels, step):
+    def graph(self, images, labels, step, fast=False):
         (batch,) = _augmented(images, step, self._config.seed)
-        losses, averages = classifier.loss_graph(batch, labels[0], self._config)
+        losses, averages = classifier.loss_graph(batch, labels[0], self._config, fast)
         return training.training_graph(losses, averages, self._config, self.n_steps)
 
     def judge(self, session):
@@ -125,11 +126,11 @@ class Feeds(NamedTuple):
 
 
 def build(task):
-    """The training graph of a task. Returns (Feeds, TrainingGraph)."""
+    """The training graph of a task, for this machine. Returns (Feeds, TrainingGraph)."""
     batches = [task.n_batches, task.batch_size]
     feeds = Feeds(tf.placeholder(tf.uint8, [*batches, *task.images.shape[1:]]), tf.placeholder(tf.int32, batches),
                   tf.placeholder(tf.int32, []))
-    return feeds, task.graph(*feeds)
+    return feeds, task.graph(*feeds, fast=not tf.config.list_physical_devices("GPU"))
 
 
 def draw(task, step):
