@@ -23,7 +23,7 @@ def standardise(images):
 
 def features(backbone, images, dimension, training, fast=False):
     """What `backbone` ("modified_vgg" or "cnn_f") makes of standardised images, float32 [B, 32, 32, 3]: Features of
-    `dimension` numbers an image. `fast`, for processors: the modified VGG trains with Winograd's convolution.
+    `dimension` numbers an image. `fast`, for processors: the modified VGG convolves by Winograd's method.
     """
     if backbone == "cnn_f":
         return cnn_f(images, dimension, training)
@@ -38,14 +38,15 @@ def modified_vgg(images, dimension, training, fast=False):
     """
     statistics = []
 
-    def block(x, conv_names, filters, norm):
+    def block(x, conv_names, filters, norm, fast=fast):
         for k, conv in enumerate(conv_names):
             x, seen = conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training, fast)
             statistics.append(seen)
         return x
 
     with tf.variable_scope(SCOPES["modified_vgg"], reuse=tf.AUTO_REUSE):
-        x = block(images, ["conv2d", "conv2d_1"], 64, "batch0")
+        # Large images of few channels: Winograd's transforms take more than they save, but in the gradients.
+        x = block(images, ["conv2d", "conv2d_1"], 64, "batch0", fast and training)
         x = tf.nn.max_pool2d(x, 2, 2, "SAME")
         x = block(x, ["conv2d_2", "conv2d_3"], 128, "batch1")
         x = tf.nn.max_pool2d(x, 2, 2, "SAME")

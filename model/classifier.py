@@ -24,7 +24,8 @@ def loss_graph(images, labels, config, fast=False):
     return Losses(tf.reduce_mean(cross_entropy), accuracy), backbones.update_statistics(seen)
 
 
-def prediction(images, config):
-    """The class of each of uint8 [B, 32, 32, 3] images, int64 [B]."""
-    features = backbones.features(config.backbone, backbones.standardise(images), config.n_CLASSES, training=False)
+def prediction(images, config, fast=False):
+    """The class of each of uint8 [B, 32, 32, 3] images, int64 [B]. `fast` as in `backbones.features`."""
+    features = backbones.features(config.backbone, backbones.standardise(images), config.n_CLASSES, training=False,
+                                  fast=fast)
     return tf.argmax(features.raw, axis=1)

@@ -48,7 +48,7 @@ def _tables(config):
     return quantizer.split(z, config.n_book), quantizer.split(c, config.n_book)
 
 
-def _features(images, config, training, fast=False):
+def _features(images, config, training, fast):
     return backbones.features(config.backbone, images, config.n_book * config.len_code, training, fast)
 
 
@@ -84,16 +84,16 @@ def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False):
     return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
 
 
-def retrieval_graph(images, config):
+def retrieval_graph(images, config, fast=False):
     """Features and codes of uint8 [B, 32, 32, 3] images (section 3.2). Returns a RetrievalGraph.
 
     The release codes by the nearest intra-normalised Z and takes distances to Z as stored; the paper form does
-    both with the updated, normalised Z'.
+    both with the updated, normalised Z'. `fast` as in `backbones.features`.
     """
     codebooks, prototypes = _tables(config)
     if config.follow == "paper":
         codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    features = _features(backbones.standardise(images), config, training=False).raw
+    features = _features(backbones.standardise(images), config, training=False, fast=fast).raw
     sub_vectors = quantizer.split(features, config.n_book)
     if config.follow == "paper":
         features = quantizer.join(quantizer.intra_normalise(sub_vectors))

@@ -2,6 +2,7 @@
 
 Images are NHWC float32. Variables are made on first use and shared afterwards (the two towers are one network).
 """
+import functools
 import zlib
 from typing import NamedTuple
 
@@ -54,19 +55,18 @@ def conv_bn_relu(x, filters, conv, norm, training, fast=False):
     x: float32 [B, H, W, C]. Returns (float32 [B, H, W, filters], BatchStatistics or None).
 
     In training the bias is left out of the convolution, since the batch mean takes it away again: it only
-    shifts the statistics, its exact gradient is zero, and it stays where it was; `fast` convolves by Winograd's
-    method. In retrieval the moving averages are folded into the kernel, so that one fused convolution does the
-    whole layer.
+    shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
+    averages are folded into the kernel, so that one convolution does the whole layer. `fast` convolves by
+    Winograd's method.
     """
+    convolve = winograd.convolve if fast else functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
     kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
     beta, gamma, moving_mean, moving_variance, *_ = _normalisation(norm, filters)
     if training:
-        x = winograd.convolve(x, kernel) if fast else tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
-        x, mean, variance = tf.nn.fused_batch_norm(x, gamma, beta, epsilon=EPSILON)
+        x, mean, variance = tf.nn.fused_batch_norm(convolve(x, kernel), gamma, beta, epsilon=EPSILON)
         return tf.nn.relu(x), BatchStatistics(norm, mean + bias, variance)
     scale = gamma * tf.rsqrt(moving_variance + EPSILON)
-    x = tf.nn.conv2d(x, kernel * scale, strides=1, padding="SAME")
-    return tf.nn.relu(tf.nn.bias_add(x, (bias - moving_mean) * scale + beta)), None
+    return tf.nn.relu(tf.nn.bias_add(convolve(x, kernel * scale), (bias - moving_mean) * scale + beta)), None
 
 
 def update_moving_averages(statistics):

@@ -1,8 +1,8 @@
 """3 x 3 convolution by Winograd's minimal filtering, with a quarter of the multiplications.
 
-F(4 x 4, 3 x 3) of Lavin & Gray (Fast Algorithms for Convolutional Neural Networks, CVPR 2016): a tile of 6 x 6 pixels
-and the kernel are evaluated at 6 x 6 points, multiplied point by point, and interpolated to 4 x 4 pixels. Each transform
-is a product with a constant matrix, so that a gradient costs no more than the convolution.
+F(4 x 4, 3 x 3) of Lavin & Gray (Fast Algorithms for Convolutional Neural Networks, CVPR 2016): a tile of 6 x 6
+pixels and the kernel are evaluated at 6 x 6 points, multiplied point by point, and interpolated to 4 x 4 pixels. Each
+transform is a product with a constant matrix, so that a gradient costs no more than the convolution.
 """
 import numpy as np
 

@@ -35,8 +35,8 @@ def ours(request, reference, reference_checkpoint):
         losses, towers, averages = gpq.loss_graph(*batch, config, fast=request.param)
         step = training.training_graph(losses, averages, config, n_steps=1).step
         gradients = {v.name: g for g, v in training.gradients(losses.total) if g is not None}
-        evaluation, _, _ = gpq.loss_graph(*batch, config, training=False)
-        retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config)
+        evaluation, _, _ = gpq.loss_graph(*batch, config, training=False, fast=request.param)
+        retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config, request.param)
         variables = {v.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
         checkpoints.restore(session, reference_checkpoint, checkpoints.weights(), config)

@@ -14,7 +14,7 @@ from model import gpq
 from model.tf1 import tf
 from utils import checkpoints, errors, pictures, retrieval, runs
 
-BATCH = 100
+BATCH = 250
 
 
 class Options(Config):
@@ -36,7 +36,7 @@ class Encoder:
     def __init__(self, config, session, checkpoint=None):
         self._session = session
         self._images = tf.placeholder(tf.uint8, [None, config.image_size, config.image_size, config.img_channels])
-        self._graph = gpq.retrieval_graph(self._images, config)
+        self._graph = gpq.retrieval_graph(self._images, config, runs.on_processors())
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
 

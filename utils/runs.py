@@ -116,6 +116,11 @@ class Progress:
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
 
 
+def on_processors():
+    """Whether TensorFlow finds no GPU: the graphs are then made `fast` (see model.backbones)."""
+    return not tf.config.list_physical_devices("GPU")
+
+
 def device():
     """The name of the GPU that TensorFlow uses, else the processor's and how many cores there are."""
     for gpu in tf.config.list_physical_devices("GPU"):

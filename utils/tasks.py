@@ -106,7 +106,7 @@ class Pretraining:
 
     def judge(self, session):
         images = tf.placeholder(tf.uint8, [None, *self.images.shape[1:]])
-        prediction = classifier.prediction(images, self._config)
+        prediction = classifier.prediction(images, self._config, runs.on_processors())
         parts = [slice(k, k + encode.BATCH) for k in range(0, len(self._data.test_images), encode.BATCH)]
         return lambda: float(np.mean(np.concatenate(
             [session.run(prediction, {images: self._data.test_images[part]}) == self._data.test_labels[part]
@@ -130,7 +130,7 @@ def build(task):
     batches = [task.n_batches, task.batch_size]
     feeds = Feeds(tf.placeholder(tf.uint8, [*batches, *task.images.shape[1:]]), tf.placeholder(tf.int32, batches),
                   tf.placeholder(tf.int32, []))
-    return feeds, task.graph(*feeds, fast=not tf.config.list_physical_devices("GPU"))
+    return feeds, task.graph(*feeds, fast=runs.on_processors())
 
 
 def draw(task, step):
