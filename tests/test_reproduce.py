@@ -184,8 +184,8 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
         "hardware": "a machine", "commit": "abc"})}
     reproduce.report(todo, kept)
     (row,) = [line for line in Path("results/table2.md").read_text().splitlines() if "| paper form, from s" in line]
-    assert row.split(" | ")[1:3] == ["0.2500 (left: 10.3 PFLOP, 23 h on two cores)",
-                                     "(left: 15.4 PFLOP, 35 h on two cores)"]
+    assert row.split(" | ")[1:3] == ["0.2500 (left: 10.3 PFLOP, 11 h on two cores)",
+                                     "(left: 15.4 PFLOP, 16 h on two cores)"]
 
     todo = reproduce.plan(SimpleNamespace(what="figure5", smoke=False, bits=[12], seeds=2), {})
     assert len(todo.wanted) == 3 * 2 and len(todo.configs) == 3 * 2 * 2
