@@ -19,6 +19,8 @@ from model.tf1 import tf
 from utils import cifar10, cifar100, encode, runs
 from utils.augmentation import augment
 
+FAST_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
+
 
 def _augmented(images, step, seed):
     """uint8 [n_batches, B, 32, 32, 3] batches to a list of standardised, augmented ones, by a seed of each's own."""
@@ -130,7 +132,7 @@ def build(task):
     batches = [task.n_batches, task.batch_size]
     feeds = Feeds(tf.placeholder(tf.uint8, [*batches, *task.images.shape[1:]]), tf.placeholder(tf.int32, batches),
                   tf.placeholder(tf.int32, []))
-    return feeds, task.graph(*feeds, fast=runs.on_processors())
+    return feeds, task.graph(*feeds, fast=runs.on_processors() and task.batch_size >= FAST_FROM)
 
 
 def draw(task, step):
