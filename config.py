@@ -108,6 +108,18 @@ class Config(BaseSettings):
     learning_rate: PositiveFloat = 2e-4
     """Adam's learning rate at step 0. Above 0."""
 
+    augmentation: Literal["release", "strong"] = "release"
+    """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
+
+    batch_statistics: Literal["separate", "joint"] = "separate"
+    """What normalises a step's batches: each its own statistics (release), or those of both together."""
+
+    lam_u: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper. 0 or more; 0 for none."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
+
     decay: Literal["staircase", "cosine"] = "staircase"
     """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""
 

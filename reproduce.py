@@ -1,4 +1,4 @@
-"""Reproduce the paper: one command per table and figure.
+"""Reproduce the paper: one command per table and figure, and one to choose settings by.
 
     python reproduce.py                                   # what there is, what it costs, what is done
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
@@ -34,6 +34,7 @@ VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "
             "GPQ-T": {"metric_loss": "triplet"}}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1}
+SMOKE_HELD_BACK = {"n_validation": 100}  # of the sample's 500 labelled images
 RATES = {"modified_vgg": 0.97, "cnn_f": 0.39}  # PFLOP an hour on two cores
 OWN = {"model_save_path", "model_load_path", "n_book", "bn_word", "seed"}  # settings that every cell has of its own
 
@@ -84,6 +85,15 @@ def figure4(bits, seeds, given):
 
 def figure5(bits, seeds, given):
     return over(bits, seeds, {row: {**VARIANTS[row], **SCRATCH} for row in ("GPQ-T", "GPQ-H", "GPQ")})
+
+
+def choices(bits, seeds, given):
+    """One change at a time, judged on labelled images that are held back: the queries are not chosen by."""
+    changes = {"release form, F from CIFAR-100": {}, "from scratch": SCRATCH, "paper form": {"follow": "paper"},
+               "cosine decay": {"decay": "cosine"}, "strong augmentation": {"augmentation": "strong"},
+               "joint batch statistics": {"batch_statistics": "joint"},
+               "pseudo-labels (beyond the paper)": {"lam_u": 1.0}}
+    return over(bits, seeds, {row: {**PRETRAINED, "eval_term": 10, **change} for row, change in changes.items()})
 
 
 def figure1(bits, seeds, given):
@@ -174,7 +184,7 @@ def draw_voronoi(path, grid):
 class Experiment(NamedTuple):
     """A table or figure: `cells(bits, seeds, given)` lists what it is made of under the settings `given`,
     `draw(path, grid)` draws it from {(row, column): [cells.Kept]}, not all empty, and returns further lines of
-    Markdown."""
+    Markdown. `held_back`: whether held-back images are the queries."""
 
     title: str
     cells: Callable
@@ -182,6 +192,12 @@ class Experiment(NamedTuple):
     bits: tuple = tuple(BITS)
     seeds: int = 3
     paper: tuple = ()
+    held_back: bool = False
+
+    @property
+    def kept(self):
+        """The folder of its cells' JSON in `results/`."""
+        return "held_back" if self.held_back else "cells"
 
 
 EXPERIMENTS = {
@@ -192,6 +208,8 @@ EXPERIMENTS = {
     "figure4": Experiment("Sensitivity to the two lambdas, protocol 1 (figure 4)", figure4, draw_surface, (12, 48), 1),
     "figure5": Experiment("t-SNE of features (figure 5)", figure5, draw_embedding, (48,), 1),
     "figure1": Experiment("Voronoi cells of a codebook (lower figure 1)", figure1, draw_voronoi, (48,), 1),
+    "choices": Experiment("What to choose, protocol 1, by held-back labelled images as queries", choices, draw_table,
+                          (12, 48), 1, held_back=True),
 }
 
 
@@ -225,7 +243,8 @@ def plan(arguments, given):
     results, models, common = Path("results"), Path("models"), {}
     bits, seeds = experiment.bits, experiment.seeds
     if arguments.smoke:
-        results, models, common = results / "smoke", models / "smoke", SMOKE
+        results, models = results / "smoke", models / "smoke"
+        common = SMOKE | SMOKE_HELD_BACK if experiment.held_back else SMOKE
         bits, seeds = bits[:1], 1
     asked_bits, asked_seeds = arguments.bits or bits, arguments.seeds or seeds
     listed = experiment.cells(sorted({*bits, *asked_bits}), max(seeds, asked_seeds), given)
@@ -241,7 +260,7 @@ def plan(arguments, given):
     if not wanted:
         raise UserError(f"{what} has no cell with these settings; leave some out")
     table = results / f"{'-'.join([what, *cells.unusual(fixed)])}.md"
-    return Plan(what, table, results / "cells", places, configs, wanted)
+    return Plan(what, table, results / experiment.kept, places, configs, wanted)
 
 
 def trained(name, config, export):
@@ -268,13 +287,13 @@ def trained(name, config, export):
     return True
 
 
-def finish(config, file):
-    """Evaluate the cell's checkpoint, keep what is known of it in `file`, and drop the checkpoints before it.
-
-    Returns what is kept. Raises UserError where the checkpoint was made with other settings.
+def finish(config, file, held_back):
+    """Evaluate the cell's checkpoint, on held-back images or the queries, keep what is known of it in `file`, and drop
+    the checkpoints before it. Returns what is kept. Raises UserError where the checkpoint was made with other settings.
     """
     checkpoint = Path(config.checkpoint)
-    cells.save(file, config, cells.load(Path(f"{checkpoint}.json"), config), evaluation.evaluate(config))
+    training = cells.load(Path(f"{checkpoint}.json"), config)
+    cells.save(file, config, training, evaluation.evaluate(config, held_back))
     for other in checkpoint.parent.glob("*.ckpt.json"):
         if other.with_suffix("") != checkpoint:
             checkpoints.delete(other.with_suffix(""))
@@ -302,7 +321,7 @@ def reproduce(arguments, given):
     if not arguments.smoke and cifar10.load(data_dir).sample:
         raise UserError(f"reproducing the paper needs all of CIFAR-10, and {data_dir} has the sample; "
                         "run `python -m utils.cifar10 fetch`, or try --smoke")
-    kept, failed = {}, []
+    experiment, kept, failed = EXPERIMENTS[todo.what], {}, []
     for name, config in todo.configs.items():
         with going_on(name, failed):
             cell = cells.load(todo.kept / f"{name}.json", config)
@@ -315,10 +334,10 @@ def reproduce(arguments, given):
         config = todo.configs[name]
         with going_on(name, failed):
             if trained(name, config, arguments.accelerate):
-                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json"))
+                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", experiment.held_back))
                 report(todo, kept)
     if kept:
-        report(todo, kept, draw=EXPERIMENTS[todo.what].draw)
+        report(todo, kept, draw=experiment.draw)
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
@@ -345,7 +364,7 @@ def cost(configs):
     total = hours = 0
     for config in configs:
         labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)  # an epoch shows each once
-        pflop = cells.pflop(2 * labelled * config.total_epochs, config.backbone)
+        pflop = cells.pflop(2 * labelled * config.total_epochs, config)
         total, hours = total + pflop, hours + pflop / RATES[config.backbone]
     return total, hours
 
@@ -356,7 +375,8 @@ def overview():
     for name, experiment in EXPERIMENTS.items():
         wanted = dict(configure(cell, {}, Path("models/cells"))
                       for cell in experiment.cells(experiment.bits, experiment.seeds, {}))
-        left = [config for each, config in wanted.items() if not Path(f"results/cells/{each}.json").exists()]
+        kept = Path("results") / experiment.kept
+        left = [config for each, config in wanted.items() if not (kept / f"{each}.json").exists()]
         rows.append([name, experiment.title, len(wanted), len(wanted) - len(left),
                      *(f"{what:,.0f}" for what in cost(left))])
     print("\n".join(tables.markdown(["name", "what", "cells", "done", "PFLOP left", "hours on two cores"], rows)))

@@ -11,11 +11,12 @@ from model.tf1 import tf
 
 class Losses(NamedTuple):
     """Scalars. `total` is what training minimises: n_pair (or the triplet loss in its place) + weighted
-    classification - weighted entropy."""
+    classification - weighted entropy + lam_u * pseudo_labels (0 where that is off)."""
 
     n_pair: tf.Tensor
     classification: tf.Tensor
     entropy: tf.Tensor
+    pseudo_labels: tf.Tensor
     total: tf.Tensor
 
 
@@ -52,20 +53,32 @@ def _features(images, config, training, fast):
     return backbones.features(config.backbone, images, config.n_book * config.len_code, training, fast)
 
 
-def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False):
-    """The four losses of a labelled and an unlabelled batch (equations 2 to 5).
-
-    labelled, unlabelled: standardised float32 [B, 32, 32, 3]; labels: float32 [B, n_CLASSES]. Returns
-    (Losses, Towers, the operation that updates F's moving averages). `fast` as in `backbones.features`.
-    """
-    codebooks, prototypes = _tables(config)
+def _two_towers(labelled, unlabelled, config, training, fast):
+    """Raw features of both batches, and the operation that updates F's moving averages."""
+    if config.batch_statistics == "joint":
+        both = _features(tf.concat([labelled, unlabelled], axis=0), config, training, fast)
+        return *tf.split(both.raw, 2), backbones.update_statistics(both)
     seen = _features(labelled, config, training, fast)
     unseen = _features(unlabelled, config, training, fast)
+    # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
+    with tf.control_dependencies([backbones.update_statistics(unseen)]):
+        return seen.raw, unseen.raw, backbones.update_statistics(seen)
+
+
+def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False, distorted=None):
+    """The losses of a labelled and an unlabelled batch (equations 2 to 5).
+
+    labelled, unlabelled: standardised float32 [B, 32, 32, 3]; labels: float32 [B, n_CLASSES]; distorted: the unlabelled
+    varied further, where `config.lam_u` asks for it. Returns (Losses, Towers, the operation that updates F's moving
+    averages, which never see the distorted). `fast` as in `backbones.features`.
+    """
+    codebooks, prototypes = _tables(config)
+    seen, unseen, averages = _two_towers(labelled, unlabelled, config, training, fast)
 
     codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    x = quantizer.intra_normalise(quantizer.split(seen.raw, config.n_book))
+    x = quantizer.intra_normalise(quantizer.split(seen, config.n_book))
     q = quantizer.soft_assignment(x, codewords, config.alpha)
-    u = quantizer.intra_normalise(losses.reverse_gradient(quantizer.split(unseen.raw, config.n_book)))
+    u = quantizer.intra_normalise(losses.reverse_gradient(quantizer.split(unseen, config.n_book)))
     logits = losses.class_logits(x, prototypes, config.beta, config.follow)
     unlabelled_logits = losses.class_logits(u, prototypes, config.beta, config.follow)
 
@@ -77,11 +90,15 @@ def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False):
     on_entropy, on_classes = ((config.lam_1, config.lam_2) if config.follow == "release"
                               else (config.lam_2, config.lam_1))
     total = n_pair + on_classes * classification - on_entropy * entropy
-
-    # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
-    with tf.control_dependencies([backbones.update_statistics(unseen)]):
-        averages = backbones.update_statistics(seen)
-    return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
+    pseudo_labels = tf.zeros([])
+    if config.lam_u:
+        raw = _features(distorted, config, training, fast).raw
+        varied = quantizer.intra_normalise(quantizer.split(raw, config.n_book))
+        varied_logits = losses.class_logits(varied, prototypes, config.beta, config.follow)
+        pseudo_labels = losses.pseudo_classification(unlabelled_logits, varied_logits, config.confidence)
+        total += config.lam_u * pseudo_labels
+    return (Losses(n_pair, classification, entropy, pseudo_labels, total), Towers(x, u, q, logits, codewords),
+            averages)
 
 
 def retrieval_graph(images, config, fast=False):

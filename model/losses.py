@@ -1,4 +1,4 @@
-"""The three losses of section 3.1, the triplet loss of figure 3 and gradient reversal.
+"""The three losses of section 3.1, the triplet loss of figure 3, pseudo-labels and gradient reversal.
 
 B images, M codebooks, C classes, d numbers a sub-vector; x and q are intra-normalised, float32 [B, M, d].
 """
@@ -62,13 +62,32 @@ def class_logits(x, prototypes, beta, follow):
     return beta ** 2 * tf.reduce_mean(cosines, axis=1, keepdims=True)
 
 
+def _cross_entropies(logits, labels):
+    """Of logits float32 [B, rows, C] against labels float32 [B, C]: float32 [B, rows]."""
+    labels = tf.broadcast_to(labels[:, tf.newaxis], tf.shape(logits))
+    return tf.nn.softmax_cross_entropy_with_logits_v2(labels=labels, logits=logits)
+
+
 def classification(logits, labels):
     """Cosine classification loss (equation 3), a scalar: mean over images and over the rows of logits.
 
     logits: float32 [B, rows, C] of `class_logits`, labels: float32 [B, C].
     """
-    labels = tf.broadcast_to(labels[:, tf.newaxis], tf.shape(logits))
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=labels, logits=logits))
+    return tf.reduce_mean(_cross_entropies(logits, labels))
+
+
+def pseudo_classification(logits, distorted_logits, confidence):
+    """Classification loss of distorted images against what the undistorted ones are taken for, a scalar (Sohn et al.,
+    FixMatch, NeurIPS 2020, equation 4; not in the paper).
+
+    The mean over all images, where one counts 0 unless its likeliest class, by the mean over the rows of logits, has a
+    probability of at least `confidence`. Gradients reach distorted_logits alone. Both: float32 [B, rows, C] of
+    `class_logits`.
+    """
+    p = tf.stop_gradient(tf.reduce_mean(tf.nn.softmax(logits), axis=1))
+    sure = tf.cast(tf.reduce_max(p, axis=1) >= confidence, tf.float32)
+    labels = tf.one_hot(tf.argmax(p, axis=1), p.shape[1])
+    return tf.reduce_mean(sure[:, tf.newaxis] * _cross_entropies(distorted_logits, labels))
 
 
 def subspace_entropy(logits, follow):

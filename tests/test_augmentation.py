@@ -1,9 +1,10 @@
-"""Flip and crop: what comes out, how often, and that a seed decides it."""
+"""Flip, crop and distortion: what comes out, how often, and that a seed decides it."""
 import numpy as np
 import pytest
+from test_layers import under_xla
 
 from model.tf1 import tf
-from utils.augmentation import augment
+from utils.augmentation import augment, distort
 
 MEAN, DEVIATION = (125.642, 123.738, 114.46), (63.01, 62.157, 66.94)  # the release's
 MANY = 3000
@@ -79,3 +80,53 @@ def test_the_two_batches_of_a_step_differ(augmented):
     for k, one in enumerate(batches):
         for other in batches[k + 1:]:
             assert np.all(one == other, axis=(1, 2, 3)).mean() < 0.05
+
+
+def distorted_numbers(image, found):
+    """(contrast, contrast x saturation, brightness), the hole bool [H, W], of one image float32 [H, W, 3] and what was
+    made of it, by least squares; the fit must be exact."""
+    hole = (found == 0).all(axis=2)
+    mean, grey = image.mean(), image.mean(axis=2, keepdims=True)
+    terms = np.stack([np.broadcast_to(grey - mean, image.shape), image - grey, np.ones_like(image)], axis=-1)
+    numbers = np.linalg.lstsq(terms[~hole].reshape(-1, 3), (found - mean)[~hole].ravel(), rcond=None)[0]
+    np.testing.assert_allclose((terms @ numbers + mean)[~hole], found[~hole], atol=2e-5)
+    return numbers, hole
+
+
+@pytest.fixture(scope="module")
+def distortions():
+    """(contrasts, saturations, brightnesses), each float64 [500], and the holes bool [500, 32, 32]."""
+    images = np.random.default_rng(0).standard_normal((500, 32, 32, 3), np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(distort(tf.constant(images), tf.constant([3, 7])))
+    numbers, holes = zip(*map(distorted_numbers, images, found), strict=True)
+    contrast, both, brightness = np.array(numbers).T
+    return (contrast, both / contrast, brightness), np.array(holes)
+
+
+def test_distortion_is_even_over_its_range_and_of_independent_parts(distortions):
+    for numbers, centre in zip(distortions[0], (1, 1, 0), strict=True):
+        assert np.abs(numbers - centre).max() < 0.5 + 1e-3
+        assert np.histogram(numbers, 5, (centre - 0.5, centre + 0.5))[0].min() > 60  # of 100 expected
+    assert np.abs(np.corrcoef(distortions[0]) - np.eye(3)).max() < 0.2
+
+
+def test_the_hole_is_a_square_that_may_reach_over_the_edge(distortions):
+    holes, sides = distortions[1], []
+    for axis in (1, 2):
+        lines = holes.any(axis=3 - axis)
+        sides.append(lines.sum(axis=1))
+        first, last = lines.argmax(axis=1), 31 - lines[:, ::-1].argmax(axis=1)
+        assert (last - first + 1 == sides[-1]).all()
+        assert set(sides[-1]) == set(range(8, 17)) and (sides[-1] == 16).mean() == pytest.approx(17 / 32, abs=0.1)
+        cut = sides[-1] < 16
+        assert ((first[cut] == 0) | (last[cut] == 31)).all()
+    assert (holes.sum(axis=(1, 2)) == sides[0] * sides[1]).all()
+
+
+def test_distortion_hangs_on_the_seed_and_is_the_same_under_xla(compute):
+    images = np.random.default_rng(1).standard_normal((20, 32, 32, 3), np.float32)
+    first, again, other = (compute(distort, images, np.array(seed, np.int32)) for seed in ([3, 1], [3, 1], [3, 3]))
+    np.testing.assert_array_equal(first, again)
+    assert (np.abs(first - other).max(axis=(1, 2, 3)) > 0.1).all()
+    np.testing.assert_allclose(under_xla(distort, images, np.array([3, 1], np.int32)), first, atol=1e-5)

@@ -26,7 +26,8 @@ def test_a_name_tells_what_is_unusual(settings, name):
 
 
 def test_cost_of_the_releases_schedule():
-    assert cells.pflop(3_000_000, "modified_vgg") == pytest.approx(5.148)
+    assert cells.pflop(3_000_000, Config()) == pytest.approx(5.148)
+    assert cells.pflop(3_000_000, Config(lam_u=1)) == pytest.approx(7.722)
 
 
 def training(config):

@@ -6,7 +6,7 @@ import pytest
 from test_layers import under_xla
 
 from config import Config
-from model import gpq, losses
+from model import backbones, gpq, losses, quantizer
 from model.tf1 import tf
 
 B, M, D, C = 9, 4, 3, 5
@@ -199,6 +199,36 @@ def test_the_releases_losses(compute, reference):
     np.testing.assert_allclose(found, theirs, atol=1e-5, rtol=0)
 
 
+def sure_and_unsure(seed):
+    """Two random batches of logits float32 [B, M, C]; the first five images of the first one are sure."""
+    first, second = np.random.default_rng(seed).standard_normal((2, B, M, C)).astype(np.float32)
+    first[np.arange(5), :, np.arange(5)] += 9
+    return first, second
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pseudo_classification(compute, seed):
+    logits, distorted = sure_and_unsure(seed)
+    terms = []
+    for image in range(B):
+        p = np.exp(log_softmax(logits[image].astype(np.float64))).mean(axis=0)
+        terms.append(-log_softmax(distorted[image].astype(np.float64))[:, p.argmax()].mean() if p.max() >= 0.9 else 0)
+    assert np.count_nonzero(terms) == 5
+    found = compute(lambda *both: losses.pseudo_classification(*both, 0.9), logits, distorted)
+    assert found == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_pseudo_labels_teach_sure_images_and_nothing_else(compute):
+    def graph(logits, distorted):
+        loss = losses.pseudo_classification(logits, distorted, 0.9)
+        taught, teacher = tf.gradients(loss, [distorted, logits])
+        assert teacher is None
+        return taught
+
+    gradient = np.abs(compute(graph, *sure_and_unsure(0))).max(axis=(1, 2))
+    assert (gradient[:5] > 1e-3).all() and (gradient[5:] == 0).all()
+
+
 def test_gradient_reversal(compute):
     def graph(x):
         forward = losses.reverse_gradient(x)
@@ -246,6 +276,50 @@ def test_features_minimise_the_entropy_that_prototypes_maximise(network, name, s
     variable.load(start, session)
     slope = (entropies[0] - entropies[1]) / 0.02
     assert slope == pytest.approx(sign * length, rel=0.02)
+
+
+def choice_of(**settings):
+    """Losses, labelled and unlabelled sub-vectors and new moving averages of 4 + 4 random images, under a setting."""
+    config = Config(n_book=M, len_code=D, n_CLASSES=C, **settings)
+    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
+    images[1] = 2 * images[1] + 1  # the unlabelled have statistics of their own
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        labelled, unlabelled, distorted = map(tf.constant, images)
+        labels = tf.one_hot([0, 1, 1, 3], C)
+        values, towers, averages = gpq.loss_graph(labelled, labels, unlabelled, config, distorted=distorted)
+        both = backbones.modified_vgg(tf.concat([labelled, unlabelled], 0), M * D, training=True)
+        whole = quantizer.intra_normalise(quantizer.split(both.raw, M))
+        moving = {v.op.name: v for v in tf.global_variables() if "moving" in v.op.name}
+        session.run(tf.global_variables_initializer())
+        found = SimpleNamespace(losses=session.run(values), towers=session.run([towers.labelled, towers.unlabelled]),
+                                whole=session.run(whole),
+                                statistics=session.run({norm: seen for norm, *seen in both.statistics}))
+        session.run(averages)
+        found.moving = session.run(moving)
+        return found
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return choice_of()
+
+
+def test_joint_statistics_normalise_both_batches_as_one(usual):
+    joint = choice_of(batch_statistics="joint")
+    np.testing.assert_allclose(np.concatenate(joint.towers), joint.whole, atol=1e-5)
+    assert np.abs(np.concatenate(usual.towers) - joint.whole).max() > 0.1
+    for scope, (mean, variance) in joint.statistics.items():
+        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_mean"], mean, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_variance"], 0.9 + 0.1 * variance, rtol=1e-4)
+
+
+def test_pseudo_labels_are_added_and_leave_the_moving_averages_alone(usual):
+    found = choice_of(lam_u=0.5, confidence=0.01)
+    assert usual.losses.pseudo_labels == 0 and found.losses.pseudo_labels > 0.1
+    assert found.losses.total == pytest.approx(usual.losses.total + 0.5 * found.losses.pseudo_labels, rel=1e-6)
+    for name, value in found.moving.items():
+        np.testing.assert_allclose(value, usual.moving[name], atol=1e-6, err_msg=name)
 
 
 def test_codewords_learn_from_n_pair_alone(network):

@@ -55,8 +55,9 @@ class Stub:
             Path(f"{config.checkpoint}.json").write_text(json.dumps(about))
         return finished
 
-    def evaluate(self, config):
-        return {"mAP": 0.25, "mAP_stable": 0.25, "unquantised_mAP": 0.5, "distinct_codes": 7}
+    def evaluate(self, config, held_back):
+        return {"mAP": 0.75 if held_back else 0.25, "mAP_stable": 0.25, "unquantised_mAP": 0.5, "distinct_codes": 7,
+                "class_mAP": {"cat": 0.25}, "ranks": [1, 2], "precision": [1, 0.5], "recall": [0.1, 0.2]}
 
 
 @pytest.fixture
@@ -144,6 +145,15 @@ def test_figure_4_weighs_the_same_in_both_forms():
         assert (cell.settings[classification], cell.settings[entropy]) == (0.001, 1)
 
 
+def test_choices_are_made_on_held_back_images(stub, data_dir, monkeypatch):
+    run(monkeypatch, data_dir, "choices", "--bits", "12", "--ImagNet_pretrained_path=", "--n_validation=10")
+    (config,) = stub.configs
+    assert config.eval_term and config.n_validation == 10
+    table = Path("results/smoke/choices-batch_size_10-n_validation_10.md").read_text()
+    assert "\n| from scratch | 0.7500 |\n" in table
+    assert [path.parent.name for path in Path("results/smoke").glob("*/*.json")] == ["held_back"]
+
+
 def test_a_failure_ends_one_cell_and_a_table_keeps_what_there_is(stub, data_dir, monkeypatch, capsys):
     def diverges(config):
         if config.lam_1 == 0:
@@ -180,8 +190,8 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     assert todo.wanted == [scratch, "12bits-seed0-ImagNet_pretrained_path_CIFAR100_pretrained-follow_paper"]
     assert len(todo.configs) == 48 and len(todo.places) == 16
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
-        "training": {"step": 5, "images": 100, "seconds": 1.5}, "evaluation": Stub().evaluate(None), "PFLOP": 0.01,
-        "hardware": "a machine", "commit": "abc"})}
+        "training": {"step": 5, "images": 100, "seconds": 1.5}, "evaluation": Stub().evaluate(None, held_back=False),
+        "PFLOP": 0.01, "hardware": "a machine", "commit": "abc"})}
     reproduce.report(todo, kept)
     (row,) = [line for line in Path("results/table2.md").read_text().splitlines() if "| paper form, from s" in line]
     assert row.split(" | ")[1:3] == ["0.2500 (left: 10.3 PFLOP, 11 h on two cores)",

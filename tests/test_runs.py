@@ -213,6 +213,20 @@ def test_resuming_with_another_setting(session, tmp_path, name, before, now):
             started(another, tmp_path, resume=True, **{name: now})
 
 
+def test_resuming_a_run_that_is_older_than_a_setting(session, tmp_path):
+    """What its settings lack was as it is unless somebody says otherwise."""
+    leave_checkpoint(session, tmp_path, "20.ckpt", 20)
+    beside = tmp_path / "20.ckpt.json"
+    about = json.loads(beside.read_text())
+    del about["settings"]["augmentation"]
+    beside.write_text(json.dumps(about))
+    with tf.Graph().as_default(), tf.Session() as another:
+        assert started(another, tmp_path, resume=True)[0].step == 20
+    with pytest.raises(UserError, match="set augmentation=release to go on with it"):
+        with tf.Graph().as_default(), tf.Session() as another:
+            started(another, tmp_path, resume=True, augmentation="strong")
+
+
 def test_a_cosine_binds_a_run_to_its_length(session, tmp_path):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20, decay="cosine")
     with pytest.raises(UserError, match="set total_epochs=300 to go on with it"):

@@ -16,9 +16,9 @@ from PIL import Image
 import Demo
 import pretrain
 import train
-from config import from_command_line
+from config import Config, from_command_line
 from model.tf1 import tf
-from utils import archives, checkpoints, cifar10, encode, errors, retrieval, runs, tasks
+from utils import archives, checkpoints, cifar10, encode, errors, evaluation, retrieval, runs, tasks
 from utils.errors import UserError
 
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
@@ -51,7 +51,8 @@ def test_training_writes_what_demo_loads(trained):
     assert (about["step"], about["epoch"], about["images"]) == (20, 4, 400)
     assert about["settings"]["n_book"] == 3 and np.isfinite(about["losses"]["total"])
     assert not any(name.endswith(checkpoints.OPTIMISER) for name in variables(trained / "12bits_example.ckpt"))
-    assert runs.scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "total", "learning_rate"}
+    assert runs.scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "pseudo_labels", "total",
+                                                   "learning_rate"}
 
 
 def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_dir, tmp_path):
@@ -87,6 +88,20 @@ def test_training_reports_held_back_map_each_eval_term_and_at_the_end(data_dir, 
     assert f"epoch: 3/3, held_back_mAP: {about['judged']:.4f}" in capsys.readouterr().out
     logged = runs.scalars(tmp_path / "logs")["held_back_mAP"]
     assert sorted(logged) == [8, 12] and logged[12] == pytest.approx(about["judged"])
+
+
+def test_a_run_of_every_choice_is_judged_without_the_queries(data_dir, tmp_path):
+    """The same mAP comes of the checkpoint: its held-back images are the queries, every tenth of the gallery's images
+    is searched."""
+    choices = [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=2", "--eval_term=1",
+               "--n_validation=10", "--augmentation=strong", "--batch_statistics=joint", "--lam_u=1",
+               "--confidence=0.11", "--decay=cosine", "--follow=paper"]
+    run_training(*choices)
+    about = json.loads((tmp_path / "2.ckpt.json").read_text())
+    assert about["losses"]["pseudo_labels"] > 0 and 0 < about["judged"] <= 1
+    checkpoint = tmp_path / "12bits_example.ckpt"
+    found = evaluation.evaluate(options(Config, *choices, f"--model_load_path={checkpoint}"), held_back=True)
+    assert (found["queries"], found["gallery"]) == (10, 54) and found["mAP"] == pytest.approx(about["judged"])
 
 
 def test_a_fresh_run_never_mixes_with_an_earlier_one(trained, data_dir):

@@ -47,9 +47,10 @@ def _short(value):
     return (Path(value).stem or "none") if isinstance(value, str) else f"{value:g}"
 
 
-def pflop(images, backbone):
+def pflop(images, config):
     """What training on that many images takes, 10^15 floating-point operations, a multiply-add being two."""
-    return 2 * PASSES * MULTIPLY_ADDS[backbone] * images / 1e15
+    towers = 3 / 2 if config.lam_u else 1  # pseudo-labels take the unlabelled half twice
+    return 2 * PASSES * MULTIPLY_ADDS[config.backbone] * towers * images / 1e15
 
 
 def load(path, config):
@@ -84,7 +85,7 @@ def accelerated(config):
 def save(path, config, training, evaluation):
     """Keep a cell: what lies beside its checkpoint, its curves, what was measured, and what it cost."""
     cell = {"training": training, "curves": _curves(Path(config.model_save_path) / "logs"), "evaluation": evaluation,
-            "PFLOP": round(pflop(training["images"], config.backbone), 4),
+            "PFLOP": round(pflop(training["images"], config), 4),
             "hardware": training["device"], "commit": training["commit"]}
     with files.whole(path) as file:
         file.write(f"{json.dumps(cell, indent=1)}\n".encode())

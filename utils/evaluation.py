@@ -7,8 +7,9 @@ from utils import cifar10, encode, metrics, retrieval, runs, tasks
 RANKS = np.unique(np.geomspace(1, 54000, 60).astype(int))
 
 
-def evaluate(config):
-    """Encode the queries and the gallery with `config.checkpoint` and measure the retrieval.
+def evaluate(config, held_back=False):
+    """Encode the queries and the gallery with `config.checkpoint` and measure the retrieval; with `held_back` the
+    labelled images that `config` holds back and their gallery instead, so that the queries stay unseen.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
     (cosine of the intra-normalised features), `distinct_codes`, `queries`, `gallery`, `class_mAP` {class: mAP of
@@ -16,12 +17,14 @@ def evaluate(config):
     `checkpoints.restore`.
     """
     data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
+    asking, searched = ((runs.hold_back(data, config)[1], runs.held_back_gallery(data)) if held_back
+                        else (data.query, data.gallery))
     with tf.Graph().as_default(), runs.session(config) as session:
         encoder = encode.Encoder(config, session, config.checkpoint)
-        queries, _ = encoder(data.images[data.query], "encoding the queries")
-        gallery, codes = encoder(data.images[data.gallery], "encoding the gallery")
-        database = retrieval.Database(codes, encoder.codebooks(), data.labels[data.gallery], {})
-    labels = data.labels[data.query]
+        queries, _ = encoder(data.images[asking], "encoding the queries")
+        gallery, codes = encoder(data.images[searched], "encoding the gallery")
+        database = retrieval.Database(codes, encoder.codebooks(), data.labels[searched], {})
+    labels = data.labels[asking]
     precisions = metrics.average_precision(database, queries, labels, config.n_DB)
     ranks = RANKS[RANKS <= len(codes)]
     precision, recall = metrics.precision_recall(database, queries, labels, ranks)

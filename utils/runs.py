@@ -90,9 +90,14 @@ def hold_back(data, config):
     return data._replace(labelled=np.setdiff1d(data.labelled, held)), held
 
 
+def held_back_gallery(data):
+    """What held-back images are searched in, int64 indices: every tenth image of the gallery."""
+    return data.gallery[::10]
+
+
 def held_back_map(encoder, data, held_back, config):
-    """mAP of the held-back images as queries, over every tenth image of the gallery."""
-    gallery = data.gallery[::10]
+    """mAP of the held-back images as queries, over `held_back_gallery`."""
+    gallery = held_back_gallery(data)
     queries, _ = encoder(data.images[held_back])
     _, codes = encoder(data.images[gallery])
     database = retrieval.Database(codes, encoder.codebooks(), data.labels[gallery], {})
@@ -201,6 +206,7 @@ def initialise(session, config):
 
 def _check_same(path, before, config):
     now = config.model_dump(mode="json")
+    before = {**type(config)().model_dump(mode="json"), **before}  # what it lacks was as usual before it was a setting
     bound = before.keys() - FREE | ({"total_epochs"} if config.decay == "cosine" else set())
     for name in sorted(bound):
         if before[name] != now.get(name):

@@ -17,14 +17,22 @@ import numpy as np
 from model import classifier, gpq, training
 from model.tf1 import tf
 from utils import cifar10, cifar100, encode, runs
-from utils.augmentation import augment
+from utils.augmentation import augment, distort
 
 FAST_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 
 
-def _augmented(images, step, seed):
+def _augmented(images, step, config):
     """uint8 [n_batches, B, 32, 32, 3] batches to a list of standardised, augmented ones, by a seed of each's own."""
-    return [augment(batch, tf.stack([seed, 4 * step + 2 * k])) for k, batch in enumerate(tf.unstack(images))]
+    batches = [augment(batch, tf.stack([config.seed, 4 * step + 2 * k])) for k, batch in enumerate(tf.unstack(images))]
+    if config.augmentation == "strong":
+        return [_distorted(batch, step, k, config) for k, batch in enumerate(batches)]
+    return batches
+
+
+def _distorted(batch, step, k, config):
+    """The k-th distorted batch of a step, of at most three, by seeds that `_augmented` has no use for."""
+    return distort(batch, tf.stack([config.seed, 2 ** 30 + 6 * step + 2 * k]))
 
 
 class GPQ:
@@ -64,9 +72,10 @@ class GPQ:
 
     def graph(self, images, labels, step, fast=False):
         config = self._config
-        labelled, unlabelled = _augmented(images, step, config.seed)
+        labelled, unlabelled = _augmented(images, step, config)
+        distorted = _distorted(unlabelled, step, 2, config) if config.lam_u else None
         losses, _, averages = gpq.loss_graph(labelled, tf.one_hot(labels[0], config.n_CLASSES), unlabelled, config,
-                                             fast=fast)
+                                             fast=fast, distorted=distorted)
         return training.training_graph(losses, averages, config, self.n_steps)
 
     def judge(self, session):
@@ -102,7 +111,7 @@ class Pretraining:
         return order[np.newaxis, place * self.batch_size:(place + 1) * self.batch_size]
 
     def graph(self, images, labels, step, fast=False):
-        (batch,) = _augmented(images, step, self._config.seed)
+        (batch,) = _augmented(images, step, self._config)
         losses, averages = classifier.loss_graph(batch, labels[0], self._config, fast)
         return training.training_graph(losses, averages, self._config, self.n_steps)
 
