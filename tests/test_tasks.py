@@ -1,4 +1,6 @@
 """What a step is made of: the batches of GPQ and of the pretraining, and how the learning rate falls."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -61,6 +63,14 @@ def fed(config, monkeypatch, *steps):
         feeds, _ = tasks.build(task)
         grey = np.full([2, 50, 32, 32, 3], 200, np.uint8)
         return [session.run(batches, dict(zip(feeds, (grey, np.zeros([2, 50]), step), strict=True))) for step in steps]
+
+
+@pytest.mark.parametrize("batch_size, gpus, fast", [(50, [], True), (49, [], False), (500, ["a GPU"], False)])
+def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatch, batch_size, gpus, fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    task = SimpleNamespace(images=np.zeros([1, 32, 32, 3], np.uint8), n_batches=2, batch_size=batch_size,
+                           graph=lambda images, labels, step, fast: fast)
+    assert tasks.build(task)[1] is fast
 
 
 def test_each_view_of_a_step_is_distorted_in_its_own_way(monkeypatch):
