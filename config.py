@@ -115,7 +115,8 @@ class Config(BaseSettings):
     """What normalises a step's batches: each its own statistics (release), or those of both together."""
 
     lam_u: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper. 0 or more; 0 for none."""
+    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper; a step costs half as much again.
+    0 or more; 0 for none."""
 
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
@@ -165,7 +166,7 @@ class Config(BaseSettings):
 
 
 class Pretraining(Config):
-    """Settings of F's pretraining on CIFAR-100; those of GPQ's quantizer and losses have no effect there."""
+    """Settings of F's pretraining on CIFAR-100; those of GPQ's quantizer, losses and two batches have no effect."""
 
     data_dir: str = "./cifar100"
     """Folder of CIFAR-100's published files, or one that holds `cifar-100-python/`."""

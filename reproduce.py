@@ -33,8 +33,7 @@ PRETRAINED = {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}
 VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "lam_2": 0.0},
             "GPQ-T": {"metric_loss": "triplet"}}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
-SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1}
-SMOKE_HELD_BACK = {"n_validation": 100}  # of the sample's 500 labelled images
+SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1, "n_validation": 100}
 RATES = {"modified_vgg": 0.97, "cnn_f": 0.39}  # PFLOP an hour on two cores
 OWN = {"model_save_path", "model_load_path", "n_book", "bn_word", "seed"}  # settings that every cell has of its own
 
@@ -92,8 +91,9 @@ def choices(bits, seeds, given):
     changes = {"release form, F from CIFAR-100": {}, "from scratch": SCRATCH, "paper form": {"follow": "paper"},
                "cosine decay": {"decay": "cosine"}, "strong augmentation": {"augmentation": "strong"},
                "joint batch statistics": {"batch_statistics": "joint"},
-               "pseudo-labels (beyond the paper)": {"lam_u": 1.0}}
-    return over(bits, seeds, {row: {**PRETRAINED, "eval_term": 10, **change} for row, change in changes.items()})
+               "pseudo-labels (beyond the paper)": {"lam_u": 1.0, "confidence": given.get("confidence", 0.95)}}
+    common = {**PRETRAINED, "eval_term": given.get("eval_term", 10)}
+    return over(bits, seeds, {row: {**common, **change} for row, change in changes.items()})
 
 
 def figure1(bits, seeds, given):
@@ -243,8 +243,7 @@ def plan(arguments, given):
     results, models, common = Path("results"), Path("models"), {}
     bits, seeds = experiment.bits, experiment.seeds
     if arguments.smoke:
-        results, models = results / "smoke", models / "smoke"
-        common = SMOKE | SMOKE_HELD_BACK if experiment.held_back else SMOKE
+        results, models, common = results / "smoke", models / "smoke", SMOKE
         bits, seeds = bits[:1], 1
     asked_bits, asked_seeds = arguments.bits or bits, arguments.seeds or seeds
     listed = experiment.cells(sorted({*bits, *asked_bits}), max(seeds, asked_seeds), given)
@@ -363,8 +362,9 @@ def cost(configs):
     """What the trainings cost on all of CIFAR-10: (PFLOP, hours on two cores)."""
     total = hours = 0
     for config in configs:
-        labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)  # an epoch shows each once
-        pflop = cells.pflop(2 * labelled * config.total_epochs, config)
+        labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)
+        labelled -= config.n_validation if config.eval_term else 0
+        pflop = cells.pflop(2 * labelled * config.total_epochs, config)  # an epoch shows each once
         total, hours = total + pflop, hours + pflop / RATES[config.backbone]
     return total, hours
 

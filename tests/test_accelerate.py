@@ -1,6 +1,7 @@
 """A step lowered to StableHLO and run by JAX does what it does in a Session."""
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
@@ -215,6 +216,16 @@ def test_a_run_of_other_settings_is_refused(trained_line, tmp_path):
     with pytest.raises(UserError, match="was exported with n_book=3, and n_book=12 is asked for"):
         accelerate.import_run(trained_line, tmp_path / "x.ckpt", {"n_book": 12})
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_is_older_than_a_setting(trained_line, tmp_path):
+    run = shutil.copytree(trained_line, tmp_path / "runs") / "line"
+    about = json.loads((run / "about.json").read_text())
+    del about["beside"]["settings"]["lam_u"]
+    (run / "about.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="was exported with lam_u=0.0, and lam_u=1.0 is asked for"):
+        accelerate.import_run(run, tmp_path / "x.ckpt", {"lam_u": 1.0})
+    accelerate.import_run(run, tmp_path / "x.ckpt", {"lam_u": 0.0})
 
 
 def test_an_export_replaces_nothing(line):

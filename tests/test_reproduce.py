@@ -15,7 +15,7 @@ from utils.errors import UserError
 # What the cells of one experiment share with another's leaves one training for nearly all of them.
 ONE = ["--bits", "12", "--follow=release", "--ImagNet_pretrained_path=", "--metric_loss=n_pair", "--lam_1=0.1",
        "--lam_2=0.1", "--protocol=1", "--len_code=2", "--backbone=modified_vgg"]
-NAME = "12bits-seed0-ImagNet_pretrained_path_none-batch_size_10-len_code_2-total_epochs_1"
+NAME = "12bits-seed0-ImagNet_pretrained_path_none-batch_size_10-len_code_2-n_validation_100-total_epochs_1"
 
 
 TABLE2 = "table2-batch_size_10-len_code_2"
@@ -164,7 +164,7 @@ def test_a_failure_ends_one_cell_and_a_table_keeps_what_there_is(stub, data_dir,
     stub.fate = diverges
     with pytest.raises(UserError, match="1 of 4 cells failed"):
         run(monkeypatch, data_dir, "figure3", "--bits", "12")
-    assert "lam_1_0-lam_2_0-total_epochs_1: the loss is not finite\n" in capsys.readouterr().err
+    assert "lam_1_0-lam_2_0-n_validation_100-total_epochs_1: the loss is not finite\n" in capsys.readouterr().err
     rows = [line for line in table.read_text().splitlines() if line.startswith("| GPQ")]
     assert rows[:2] == ["| GPQ | 0.2500 |", "| GPQ-F | 0.2500 |"] and rows[3] == "| GPQ-T | 0.2500 |"
     assert rows[2].startswith("| GPQ-H | (left: ")

@@ -48,21 +48,21 @@ def test_no_label_of_an_unlabelled_image_or_a_query_is_handed_on(gpq):
     assert (gpq.labels[data.unlabelled] == -1).all() and (gpq.labels[data.query] == -1).all()
 
 
-def fed(config, monkeypatch, *steps):
-    """What the losses are made of at some steps of images that are all grey: [labelled, unlabelled, distorted or None]
-    each, float32 [50, 32, 32, 3]."""
-    task, batches = tasks.GPQ(config), []
+def views(monkeypatch, *steps, **settings):
+    """What the losses are made of at some steps of images that are all grey: float32 [steps, 3, 50, 32, 32, 3], the
+    labelled, the unlabelled and the distorted."""
+    task = tasks.GPQ(Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, **settings))
+    batches = []
 
     def stand_in(labelled, labels, unlabelled, config, fast, distorted):
-        batches[:] = [batch for batch in (labelled, unlabelled, distorted) if batch is not None]
-        weight = tf.get_variable("weight", [])
-        return Losses(*[weight] * 5), None, tf.no_op()
+        batches[:] = labelled, unlabelled, distorted
+        return Losses(*[tf.get_variable("weight", [])] * 5), None, tf.no_op()
 
     monkeypatch.setattr("model.gpq.loss_graph", stand_in)
     with tf.Graph().as_default(), tf.Session() as session:
         feeds, _ = tasks.build(task)
-        grey = np.full([2, 50, 32, 32, 3], 200, np.uint8)
-        return [session.run(batches, dict(zip(feeds, (grey, np.zeros([2, 50]), step), strict=True))) for step in steps]
+        grey, labels = np.full([2, 50, 32, 32, 3], 200, np.uint8), np.zeros([2, 50])
+        return np.array([session.run(batches, dict(zip(feeds, (grey, labels, step), strict=True))) for step in steps])
 
 
 @pytest.mark.parametrize("batch_size, gpus, fast", [(50, [], True), (49, [], False), (500, ["a GPU"], False)])
@@ -73,20 +73,18 @@ def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatc
     assert tasks.build(task)[1] is fast
 
 
-def test_each_view_of_a_step_is_distorted_in_its_own_way(monkeypatch):
-    config = Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, augmentation="strong", lam_u=1)
-    brightest = np.array([[view.max(axis=(1, 2, 3)) for view in step] for step in fed(config, monkeypatch, 0, 1, 2)])
-    brightest[:, 2] -= brightest[:, 1]  # the third view is a distortion of the second
-    assert np.abs(np.corrcoef(brightest.reshape(9, 50)) - np.eye(9)).max() < 0.6
+def test_each_batch_is_distorted_in_its_own_way(monkeypatch):
+    """Of grey images distortion leaves the brightness."""
+    brightness = views(monkeypatch, 0, 1, 2, augmentation="strong")[:, :2].max(axis=(3, 4, 5)).reshape(6, 50)
+    assert np.abs(np.corrcoef(brightness) - np.eye(6)).max() < 0.6
 
 
-def test_pseudo_labels_take_another_view_of_the_same_images(monkeypatch):
-    config = Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50)
-    ((labelled, unlabelled),) = fed(config, monkeypatch, 4)
-    ((_, before, distorted),) = fed(config.model_copy(update={"lam_u": 1.0}), monkeypatch, 4)
-    np.testing.assert_array_equal(before, unlabelled)
-    assert (np.abs(distorted - before).max(axis=(1, 2, 3)) > 0).all()
-    assert len(np.unique(unlabelled)) <= 4  # of a grey image: one number a channel and the crop's zeros
+def test_pseudo_labels_are_of_undistorted_images(monkeypatch):
+    (plain,), (strong,), (both,) = (views(monkeypatch, 4, **settings) for settings in (
+        {}, {"augmentation": "strong"}, {"augmentation": "strong", "lam_u": 1}))
+    assert (np.abs(strong[:2] - plain[:2]).max(axis=(2, 3, 4)) > 0).all()
+    assert len(np.unique(plain[:2])) <= 4  # one number a channel, and the crop's zeros
+    np.testing.assert_array_equal(both, [strong[0], plain[1], strong[1]])
 
 
 def test_classes_that_are_known_are_numbered_in_their_order():

@@ -186,10 +186,11 @@ def import_run(folder, out, named):
     try:
         about = json.loads((run / "about.json").read_text())
         beside = about["beside"]
+        settings = runs.completed(beside["settings"], Config)
     except (ValueError, KeyError) as error:
         raise UserError(damaged) from error
     for name, value in named.items():
-        exported = beside["settings"].get(name)
+        exported = settings.get(name)
         if exported != value:
             raise UserError(f"{run} was exported with {name}={exported}, and {name}={value} is asked for; "
                             "name another run, or leave the setting out")

@@ -62,7 +62,7 @@ def load(path, config):
         return None
     try:
         kept = json.loads(path.read_text())
-        before = kept.get("training", kept)["settings"]
+        before = runs.completed(kept.get("training", kept)["settings"], Config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged; remove it to make it again") from error
     now = config.model_dump(mode="json")

@@ -13,8 +13,8 @@ def evaluate(config, held_back=False):
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
     (cosine of the intra-normalised features), `distinct_codes`, `queries`, `gallery`, `class_mAP` {class: mAP of
-    its queries}, and `precision` and `recall` at `ranks`. Raises UserError as `cifar10.load` and
-    `checkpoints.restore`.
+    its queries}, and `precision` and `recall` at `ranks`. Raises UserError as `cifar10.load`,
+    `runs.hold_back` and `checkpoints.restore`.
     """
     data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
     asking, searched = ((runs.hold_back(data, config)[1], runs.held_back_gallery(data)) if held_back

@@ -204,9 +204,14 @@ def initialise(session, config):
     return path
 
 
+def completed(settings, kind):
+    """The JSON-able settings of something that was made before `kind` had all of its settings: those that came later
+    were what their defaults say, which therefore must stay."""
+    return {**kind().model_dump(mode="json"), **settings}
+
+
 def _check_same(path, before, config):
-    now = config.model_dump(mode="json")
-    before = {**type(config)().model_dump(mode="json"), **before}  # what it lacks was as usual before it was a setting
+    now, before = config.model_dump(mode="json"), completed(before, type(config))
     bound = before.keys() - FREE | ({"total_epochs"} if config.decay == "cosine" else set())
     for name in sorted(bound):
         if before[name] != now.get(name):
@@ -227,9 +232,11 @@ def interrupts(*signals):
 
 
 def log_line(epoch, step, values, rate, config):
-    """The release's line; its `ent` is the negative entropy."""
+    """The release's line, with the loss on pseudo-labels where there is one; `ent` is the negative entropy."""
+    more = f"pseudo: {values.pseudo_labels:.4f}, " if config.lam_u else ""
     return (f"epoch: {epoch}/{config.total_epochs}, iter: {step} - (Batch) loss: {values.total:.4f}, "
-            f"hash: {values.n_pair:.4f}, cls: {values.classification:.4f}, ent: {-values.entropy:.4f}, lr: {rate:.5f}")
+            f"hash: {values.n_pair:.4f}, cls: {values.classification:.4f}, ent: {-values.entropy:.4f}, {more}"
+            f"lr: {rate:.5f}")
 
 
 def write_scalars(writer, step, **values):

@@ -22,17 +22,12 @@ from utils.augmentation import augment, distort
 FAST_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 
 
-def _augmented(images, step, config):
-    """uint8 [n_batches, B, 32, 32, 3] batches to a list of standardised, augmented ones, by a seed of each's own."""
-    batches = [augment(batch, tf.stack([config.seed, 4 * step + 2 * k])) for k, batch in enumerate(tf.unstack(images))]
-    if config.augmentation == "strong":
-        return [_distorted(batch, step, k, config) for k, batch in enumerate(batches)]
-    return batches
-
-
-def _distorted(batch, step, k, config):
-    """The k-th distorted batch of a step, of at most three, by seeds that `_augmented` has no use for."""
-    return distort(batch, tf.stack([config.seed, 2 ** 30 + 6 * step + 2 * k]))
+def _views(images, step, seed):
+    """Of each of uint8 [n_batches, B, 32, 32, 3] batches, by seeds of its own: it standardised and augmented, and that
+    distorted."""
+    for k, batch in enumerate(tf.unstack(images)):
+        augmented = augment(batch, tf.stack([seed, 4 * step + 2 * k]))
+        yield augmented, distort(augmented, tf.stack([seed, 2 ** 30 + 4 * step + 2 * k]))
 
 
 class GPQ:
@@ -72,8 +67,11 @@ class GPQ:
 
     def graph(self, images, labels, step, fast=False):
         config = self._config
-        labelled, unlabelled = _augmented(images, step, config)
-        distorted = _distorted(unlabelled, step, 2, config) if config.lam_u else None
+        (labelled, labelled_distorted), (unlabelled, distorted) = _views(images, step, config.seed)
+        if config.augmentation == "strong":
+            labelled = labelled_distorted
+            if not config.lam_u:  # pseudo-labels are of undistorted images
+                unlabelled = distorted
         losses, _, averages = gpq.loss_graph(labelled, tf.one_hot(labels[0], config.n_CLASSES), unlabelled, config,
                                              fast=fast, distorted=distorted)
         return training.training_graph(losses, averages, config, self.n_steps)
@@ -111,7 +109,9 @@ class Pretraining:
         return order[np.newaxis, place * self.batch_size:(place + 1) * self.batch_size]
 
     def graph(self, images, labels, step, fast=False):
-        (batch,) = _augmented(images, step, self._config)
+        ((batch, distorted),) = _views(images, step, self._config.seed)
+        if self._config.augmentation == "strong":
+            batch = distorted
         losses, averages = classifier.loss_graph(batch, labels[0], self._config, fast)
         return training.training_graph(losses, averages, self._config, self.n_steps)
 
