@@ -88,10 +88,11 @@ def figure5(bits, seeds, given):
 
 def choices(bits, seeds, given):
     """One change at a time, judged on labelled images that are held back: the queries are not chosen by."""
+    confidence = given.get("confidence", cells.USUAL["confidence"])
     changes = {"release form, F from CIFAR-100": {}, "from scratch": SCRATCH, "paper form": {"follow": "paper"},
                "cosine decay": {"decay": "cosine"}, "strong augmentation": {"augmentation": "strong"},
                "joint batch statistics": {"batch_statistics": "joint"},
-               "pseudo-labels (beyond the paper)": {"lam_u": 1.0, "confidence": given.get("confidence", 0.95)}}
+               "pseudo-labels (beyond the paper)": {"lam_u": 1.0, "confidence": confidence}}
     common = {**PRETRAINED, "eval_term": given.get("eval_term", 10)}
     return over(bits, seeds, {row: {**common, **change} for row, change in changes.items()})
 
