@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -272,3 +273,22 @@ def test_scalars_can_be_read_back(tmp_path):
     with tf.Graph().as_default(), tf.summary.FileWriter(str(tmp_path / "below")) as writer:
         runs.write_scalars(writer, 10, total=2.5, mAP=0.25)
     assert runs.scalars(tmp_path) == {"total": {10: 2.5}, "mAP": {10: 0.25}}
+
+
+def test_the_commit_is_marked_where_code_was_changed_alone(tmp_path, monkeypatch):
+    """Tables and checkpoints are tracked too, and a training rewrites them."""
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "utils" / "runs.py"))
+    (tmp_path / "utils").mkdir()
+    for file in ("train.py", "table.md"):
+        (tmp_path / file).write_text("as committed")
+    made_by = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "--quiet"], ["add", "."], [*made_by, "commit", "--quiet", "--message=first"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    clean = runs.commit()
+    assert len(clean) >= 4 and int(clean, 16)
+    (tmp_path / "table.md").write_text("rewritten")
+    assert runs.commit() == clean
+    (tmp_path / "train.py").write_text("changed")
+    assert runs.commit() == f"{clean}+"
+    monkeypatch.setattr(runs, "__file__", "/nowhere/runs.py")
+    assert runs.commit() == "unknown"

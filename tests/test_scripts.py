@@ -309,3 +309,9 @@ def test_the_shipped_checkpoint_prints_what_the_readme_says(tmp_path, monkeypatc
     said = float(re.search(r"On the sample it prints mAP (0\.\d{4})", (ROOT / "README.md").read_text())[1])
     assert printed == pytest.approx(said, abs=5e-4)  # processors round differently
     assert json.loads(Path(f"{config.checkpoint}.json").read_text())["data"] == "CIFAR-10"
+
+
+def test_the_readme_links_to_files_that_are_there():
+    links = set(re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()))
+    assert "results/retrieval_result_0.png" in links
+    assert [link for link in links if not link.startswith("https://") and not (ROOT / link).is_file()] == []

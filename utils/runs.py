@@ -136,11 +136,13 @@ def device():
 
 
 def commit():
-    """The commit that the code is of, with a + where files were changed since; "unknown" outside a repository."""
+    """The commit that the code is of, a + behind it where Python files were changed since; "unknown" without one."""
     try:
-        describe = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True,
-                              check=True).stdout.strip()
+        revision, changed = (
+            subprocess.run(["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True,
+                           check=True).stdout.strip()
+            for command in (["rev-parse", "--short", "HEAD"], ["diff", "--name-only", "HEAD", "--", ":/*.py"]))
+        return f"{revision}+" if changed else revision
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
