@@ -164,6 +164,21 @@ def test_a_run_trains_to_its_end_and_says_so(trained_line):
     assert run_training(trained_line).stdout.endswith("line: finished\n")
 
 
+def test_a_step_is_compiled_once(line, caplog):
+    """Not again when it gets back the state that it returned."""
+    import jax
+
+    from utils.accelerated_train import Step
+
+    run = line / "line"
+    plan, about = arrays(run / "plan.npz"), json.loads((run / "about.json").read_text())
+    step = Step(run, about, arrays(run / "initial.npz"))
+    with jax.log_compiles():
+        for number in range(3):
+            step(Line.images, plan["labels"], plan["indices"][number].astype(np.int32), np.int32(number))
+    assert sum("Finished XLA compilation of jit(call)" in message for message in caplog.messages) == 1
+
+
 def test_a_cut_run_goes_on_where_it_stood(line, trained_line):
     """From the progress after 12 of 25 steps, the rest gives the same weights."""
     run = line / "line"

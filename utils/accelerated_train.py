@@ -32,8 +32,9 @@ class Step:
     def __init__(self, run, about, state):
         exported = export.deserialize(bytearray((run / "step.jaxexport").read_bytes()))
         names, updated, self._seen = about["state"], about["updated"], len(about["watched"])
-        self._moving = {names[place]: jax.device_put(state[names[place]]) for place in updated}
-        self._fixed = {name: jax.device_put(state[name]) for name in state if name not in self._moving}
+        device = jax.devices()[0]  # named, as what a step returns is bound to it: else the second one compiles again
+        self._moving = {names[place]: jax.device_put(state[names[place]], device) for place in updated}
+        self._fixed = {name: jax.device_put(state[name], device) for name in state if name not in self._moving}
         moved = list(self._moving)
 
         def call(inputs, moving, fixed):
