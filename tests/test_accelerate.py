@@ -19,7 +19,7 @@ from utils.errors import UserError
 
 pytest.importorskip("jax")
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=2", "--seed=5", "--eval_term=1",
-         "--n_validation=10", "--augmentation=strong"]
+         "--n_validation=10", "--augmentation=strong", "--lam_u=1", "--confidence=0.1"]
 
 
 class Line:
