@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.io
-from conftest import ROOT
+from conftest import ROOT, variables
 
 from config import Config, from_command_line
 from model import training
@@ -79,7 +79,8 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     from utils.accelerated_train import Step, write
 
     pretrained = tmp_path / "pretrained.mat"
-    checkpoints.save_pretrained(ROOT / "models" / "48bits_example.ckpt", pretrained)
+    weights = variables(ROOT / "models" / "48bits_example.ckpt")
+    scipy.io.savemat(pretrained, {f"{name}:0": value for name, value in weights.items()})
     config = from_command_line(accelerate.Export, [*SMALL, f"--data_dir={data_dir}", f"--out={tmp_path}",
                                                    f"--ImagNet_pretrained_path={pretrained}"])
     task = tasks.GPQ(config)
@@ -103,7 +104,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
             batch = dict(zip(feeds, tasks.draw(task, number), strict=True))
             by_session.append(session.run([*graph.losses, graph.learning_rate, graph.step], batch)[:-1])
             if number == 0:
-                expected = {v.op.name: session.run(v) for v in tf.global_variables()}
+                expected = session.run({v.op.name: v for v in tf.global_variables()})
     np.testing.assert_allclose(by_jax[0], by_session[0], rtol=1e-5)
     # Adam first goes as far down a gradient that is all but 0 as down any other, and rounding decides its sign.
     np.testing.assert_allclose(by_jax, by_session, rtol=2e-2)
@@ -120,7 +121,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     accelerate.import_run(tmp_path, tmp_path / "12bits.ckpt", {"n_book": 3, "seed": 5})
     with tf.Graph().as_default(), tf.Session() as session:
         encode.Encoder(config, session, tmp_path / "12bits.ckpt")
-        restored = {v.op.name: session.run(v) for v in checkpoints.weights()}
+        restored = session.run({v.op.name: v for v in checkpoints.weights()})
     for name, value in restored.items():
         np.testing.assert_array_equal(value, step.state()[name])
     beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
@@ -146,7 +147,7 @@ def test_a_session_ends_with_the_same_variables(trained_line):
         session.run(tf.global_variables_initializer())
         for number in range(task.n_steps):
             session.run(graph.step, dict(zip(feeds, tasks.draw(task, number), strict=True)))
-        expected = {v.op.name: session.run(v) for v in tf.global_variables()}
+        expected = session.run({v.op.name: v for v in tf.global_variables()})
     trained = arrays(trained_line / "line" / "trained.npz")
     assert trained.keys() - expected.keys() == {"step", "seconds"}
     assert {"Z", "Z/Adam", "Z/Adam_1", "beta1_power", "beta2_power", "global_step"} < expected.keys()

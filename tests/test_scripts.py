@@ -151,7 +151,7 @@ def test_pretraining_ends_with_an_f_that_training_starts_from(data_dir, tmp_path
         encode.Encoder(options(Demo.Options), session)
         session.run(tf.global_variables_initializer())
         assert checkpoints.load_pretrained(session, tmp_path / "F.mat") == 40
-        loaded = {v.op.name: session.run(v) for v in tf.trainable_variables("Fixed_VGG/") if "dense" not in v.name}
+        loaded = session.run({v.op.name: v for v in tf.trainable_variables("Fixed_VGG/") if "dense" not in v.name})
     trained = variables(tmp_path / "CIFAR100_pretrained.ckpt")
     for name, value in loaded.items():
         np.testing.assert_allclose(value, trained[name], rtol=5e-4, atol=1e-7, err_msg=name)
