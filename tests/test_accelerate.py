@@ -281,7 +281,7 @@ def test_folders_without_a_run_or_with_several(tmp_path):
 
 def test_lowering_tells_what_a_step_reads_and_what_it_moves():
     """A graph with a variable that moves and one that stays, against what it computes by hand."""
-    import jax
+    import jax.export
 
     def build(x):
         still = tf.get_variable("still", initializer=np.float32([2, 3]))

@@ -95,7 +95,7 @@ def _as_jax(text, arguments, results):
     JAX exports a stand-in of the same signature, and the module takes the place of the stand-in's body.
     """
     try:
-        import jax
+        import jax.export
         from jax._src.interpreters.mlir import make_ir_context
         from jaxlib.mlir import ir
         from jaxlib.mlir.dialects import stablehlo
