@@ -311,17 +311,15 @@ def going_on(name, failed):
 
 
 def reproduce(arguments, given):
-    """Run what `arguments` ask for under the settings `given`, then tabulate and draw all that is kept.
-
-    The table is written at once and after every cell, the picture at the end. Raises UserError where cells
-    failed.
+    """Run what `arguments` ask for under the settings `given`; all that is kept is tabulated and drawn, at once and
+    after every cell. Raises UserError where cells failed.
     """
     todo = plan(arguments, given)
     data_dir = next(iter(todo.configs.values())).data_dir
     if not arguments.smoke and cifar10.load(data_dir).sample:
         raise UserError(f"reproducing the paper needs all of CIFAR-10, and {data_dir} has the sample; "
                         "run `python -m utils.cifar10 fetch`, or try --smoke")
-    experiment, kept, failed = EXPERIMENTS[todo.what], {}, []
+    held_back, kept, failed = EXPERIMENTS[todo.what].held_back, {}, []
     for name, config in todo.configs.items():
         with going_on(name, failed):
             cell = cells.load(todo.kept / f"{name}.json", config)
@@ -334,18 +332,18 @@ def reproduce(arguments, given):
         config = todo.configs[name]
         with going_on(name, failed):
             if trained(name, config, arguments.accelerate):
-                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", experiment.held_back))
-                report(todo, kept)
-    if kept:
-        report(todo, kept, draw=experiment.draw)
+                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", held_back))
+        if name in kept:
+            report(todo, kept)
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
                         "again")
 
 
-def report(todo, kept, draw=lambda path, grid: []):
-    """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, with what `draw` adds."""
+def report(todo, kept):
+    """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, and draw them where there are any.
+    """
     experiment, left = EXPERIMENTS[todo.what], {}
     grid = {place: [kept[name] for name in names if name in kept] for place, names in todo.places.items()}
     for place, names in todo.places.items():
@@ -355,8 +353,9 @@ def report(todo, kept, draw=lambda path, grid: []):
             left[place] = f"{pflop:,.1f} PFLOP, {hours:,.0f} h on two cores"
     paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
     todo.table.parent.mkdir(parents=True, exist_ok=True)
+    more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
     tables.write(todo.table, experiment.title, shlex.join(["python", "reproduce.py", *sys.argv[1:]]), grid, left, paper,
-                 draw(todo.table.with_suffix(".png"), grid))
+                 more)
 
 
 def cost(configs):

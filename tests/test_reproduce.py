@@ -174,11 +174,11 @@ def test_a_failure_ends_one_cell_and_a_table_keeps_what_there_is(stub, data_dir,
     run(monkeypatch, data_dir, "figure3", "--bits", "12", "--metric_loss=triplet")
     assert [line for line in table.read_text().splitlines() if line.startswith("| GPQ")] == rows
     stub.fate = lambda config: False
-    figure3 = reproduce.EXPERIMENTS["figure3"]._replace(draw=lambda *_: pytest.fail("a stopped run was drawn"))
-    monkeypatch.setitem(reproduce.EXPERIMENTS, "figure3", figure3)
-    table.unlink()
+    for file in (table, table.with_suffix(".png")):
+        file.unlink()
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, data_dir, "figure3")
+    assert table.with_suffix(".png").exists()  # a run that is stopped leaves the whole table, not a part
     assert [line for line in table.read_text().splitlines() if line.startswith("| GPQ")] == rows
     assert [config.resume for config in stub.configs] == [False] * 4 + [True]  # the last goes on with GPQ-H
 
@@ -191,9 +191,11 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     assert len(todo.configs) == 48 and len(todo.places) == 16
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
         "training": {"step": 5, "images": 100, "seconds": 1.5}, "evaluation": Stub().evaluate(None, held_back=False),
-        "PFLOP": 0.01, "hardware": "a machine", "commit": "abc"})}
+        "curves": {"total": [[1, 5], [4, 3]]}, "PFLOP": 0.01, "hardware": "a machine", "commit": "abc"})}
     reproduce.report(todo, kept)
-    (row,) = [line for line in Path("results/table2.md").read_text().splitlines() if "| paper form, from s" in line]
+    table = Path("results/table2.md").read_text().splitlines()
+    assert "| paper form, from scratch, 12 bits | 0.2500 |" in table
+    (row,) = [line for line in table if line.startswith("| paper form, from scratch |")]
     assert row.split(" | ")[1:3] == ["0.2500 (left: 10.3 PFLOP, 11 h on two cores)",
                                      "(left: 15.4 PFLOP, 16 h on two cores)"]
 
