@@ -1,4 +1,5 @@
-"""What several test files share: the release's numbers and checkpoint, a graph's values, and a server."""
+"""What several test files share: the release's numbers and checkpoint, a graph's values, tiny trainings, and a server.
+"""
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,11 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import train
+from config import from_command_line
 from model.tf1 import tf
-from utils import archives, cifar10
+from utils import archives, cifar10, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
+
+
+def options(kind, *arguments):
+    return from_command_line(kind, [*SMALL, *arguments])
+
+
+def run_training(*arguments):
+    config = options(train.Options, *arguments)
+    return train.train(config, tasks.GPQ(config))
 
 
 @pytest.fixture(scope="session")
