@@ -1,8 +1,9 @@
 """F, the feature extractors."""
 from typing import NamedTuple
 
-from model.layers import BatchStatistics, conv_bn_relu, conv_relu, dense, dropout, enlarge, update_moving_averages
-from model.tf1 import tf, tflearn
+from model import layers
+from model.layers import BatchStatistics, conv_bn_relu, conv_relu, dense, dropout, enlarge
+from model.tf1 import tf
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
 CHANNEL_STD = (63.01, 62.157, 66.94)
@@ -46,15 +47,18 @@ def modified_vgg(images, dimension, training, fast=False):
 
     with tf.variable_scope(SCOPES["modified_vgg"], reuse=tf.AUTO_REUSE):
         # Large images of few channels: Winograd's transforms take more than they save, but in the gradients.
-        x = block(images, ["conv2d", "conv2d_1"], 64, "batch0", fast and training)
-        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        first = fast and training
+        x = layers.images_inside(images) if first else images
+        x = block(x, ["conv2d", "conv2d_1"], 64, "batch0", first)
+        x = layers.max_pool(x, first)
+        x = layers.images_inside(x) if fast and not first else x
         x = block(x, ["conv2d_2", "conv2d_3"], 128, "batch1")
-        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+        x = layers.max_pool(x, fast)
         x = block(x, ["conv2d_4", "conv2d_5", "conv2d_6"], 256, "batch2")
-        x = tf.nn.max_pool2d(x, 2, 2, "SAME")
-        middle = tflearn.global_avg_pool(x)
+        x = layers.max_pool(x, fast)
+        middle = layers.average_pool(x, fast)
         x = block(x, ["conv2d_7", "conv2d_8", "conv2d_9"], 512, "batch3")
-        raw = dense(tf.concat([tflearn.global_avg_pool(x), middle], axis=1), dimension)
+        raw = dense(tf.concat([layers.average_pool(x, fast), middle], axis=1), dimension)
     return Features(raw, statistics if training else [])
 
 
@@ -91,4 +95,4 @@ def cnn_f(images, dimension, training):
 def update_statistics(features):
     """The operation that takes the batch statistics of `features` into F's moving averages."""
     with tf.variable_scope(SCOPES["modified_vgg"], reuse=True):
-        return update_moving_averages(features.statistics)
+        return layers.update_moving_averages(features.statistics)

@@ -1,13 +1,14 @@
 """Convolution, batch normalisation, the dense layer and dropout. The checkpoint's variable names are decided here.
 
-Images are NHWC float32. Variables are made on first use and shared afterwards (the two towers are one network).
+Images are float32, NHWC, but where `fast` says [H, W, B, C], as Winograd's method takes them. Variables are made on
+first use and shared afterwards (the two towers are one network).
 """
 import functools
 import zlib
 from typing import NamedTuple
 
 from model import winograd
-from model.tf1 import tf
+from model.tf1 import tf, tflearn
 
 DECAY = 0.9
 EPSILON = 1e-3
@@ -52,12 +53,12 @@ def _normalisation(scope, channels):
 def conv_bn_relu(x, filters, conv, norm, training, fast=False):
     """3 x 3 convolution (stride 1, SAME, bias), batch normalisation, ReLU.
 
-    x: float32 [B, H, W, C]. Returns (float32 [B, H, W, filters], BatchStatistics or None).
+    x: float32 [B, H, W, C], or [H, W, B, C] if `fast`, which convolves by Winograd's method. Returns (x of `filters`
+    channels, BatchStatistics or None).
 
     In training the bias is left out of the convolution, since the batch mean takes it away again: it only
     shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
-    averages are folded into the kernel, so that one convolution does the whole layer. `fast` convolves by
-    Winograd's method.
+    averages are folded into the kernel, so that one convolution does the whole layer.
     """
     convolve = winograd.convolve if fast else functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
     kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
@@ -83,6 +84,25 @@ def update_moving_averages(statistics):
         updates += [moving_mean.assign(total / (1 - tf.pow(DECAY, step))),
                     moving_variance.assign_sub((1 - DECAY) * (moving_variance - variance))]
     return tf.group(*updates)
+
+
+def images_inside(x):
+    """x, float32 [B, H, W, C], as [H, W, B, C]."""
+    return tf.transpose(x, [1, 2, 0, 3])
+
+
+def max_pool(x, fast=False):
+    """2 x 2 max pooling. x: float32 [B, H, W, C], or [H, W, B, C] if `fast`, H and W even. Returns both halved."""
+    if not fast:
+        return tf.nn.max_pool2d(x, 2, 2, "SAME")
+    height, width, _, channels = x.shape.as_list()
+    x = tf.nn.max_pool2d(tf.reshape(x, [1, height, width, -1]), 2, 2, "SAME")
+    return tf.reshape(x, [height // 2, width // 2, -1, channels])
+
+
+def average_pool(x, fast=False):
+    """Global average pooling. x: float32 [B, H, W, C], or [H, W, B, C] if `fast`. Returns float32 [B, C]."""
+    return tf.reduce_mean(x, [0, 1]) if fast else tflearn.global_avg_pool(x)
 
 
 def enlarge(images, size):

@@ -12,6 +12,7 @@ TILE, KERNEL = 4, 3
 N_POINTS = TILE + KERNEL - 1
 # Infinity is the sixth. Any would do; these, each with its negative and its inverse, keep rounding low.
 POINTS = (0, -2 ** -0.5, 2 ** -0.5, -2 ** 0.5, 2 ** 0.5)
+AT_ONCE = 1000  # numbers in a transform of both axes, up to which one product is faster than two
 
 
 def _evaluation(n):
@@ -20,34 +21,50 @@ def _evaluation(n):
 
 
 def _transforms(size):
-    """For an axis of `size` pixels the matrix that pads it, cuts it into tiles and evaluates them, float32 [N_POINTS *
-    tiles, size], and the one that interpolates, float32 [size, N_POINTS * tiles]."""
+    """For an axis of `size` pixels the matrix that pads it, cuts it into tiles and evaluates them, [N_POINTS * tiles,
+    size], and the one that interpolates, [size, N_POINTS * tiles]."""
     tiles = -(-size // TILE)
     padded = np.pad(np.eye(size), ((1, tiles * TILE - size + 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, N_POINTS, axis=0)[::TILE]
     there = np.einsum("ip,tsi->pts", np.linalg.inv(_evaluation(N_POINTS)), windows)
     back = np.einsum("pi,tu->tipu", _evaluation(TILE), np.eye(tiles))
-    return (there.reshape(N_POINTS * tiles, size).astype(np.float32),
-            back.reshape(tiles * TILE, N_POINTS * tiles)[:size].astype(np.float32))
+    return there.reshape(N_POINTS * tiles, size), back.reshape(tiles * TILE, N_POINTS * tiles)[:size]
+
+
+def _product(matrix, x):
+    """The constant `matrix` times x. The gradient has a constant of its own, since oneDNN transposes one slowly."""
+    matrix = matrix.astype(np.float32)
+
+    @tf.custom_gradient
+    def product(x):
+        return tf.matmul(matrix, x), lambda gradient: tf.matmul(matrix.T, gradient)
+    return product(x)
+
+
+def _along_both(rows, columns, x):
+    """`rows` along the first axis of x and `columns` along the second, float32 [H, W, N] to [len(rows), len(columns),
+    N]: at once where that takes a small matrix, for what costs is each way through memory."""
+    if rows.size * columns.size <= AT_ONCE:
+        x = _product(np.kron(rows, columns), tf.reshape(x, [rows.shape[1] * columns.shape[1], -1]))
+    else:
+        x = _product(rows, tf.reshape(x, [rows.shape[1], -1]))
+        x = _product(columns, tf.reshape(x, [len(rows), columns.shape[1], -1]))
+    return tf.reshape(x, [len(rows), len(columns), -1])
 
 
 def convolve(x, kernel):
-    """What `tf.nn.conv2d(x, kernel, 1, "SAME")` gives, rounded otherwise.
+    """What `tf.nn.conv2d(x, kernel, 1, "SAME")` gives, rounded otherwise, with the images last but one.
 
-    x: float32 [B, H, W, C], static but for B; kernel: float32 [3, 3, C, O]. Returns float32 [B, H, W, O].
+    x: float32 [H, W, B, C], static but for B; kernel: float32 [3, 3, C, O]. Returns float32 [H, W, B, O]. So laid
+    out, a transform is one product of long rows, and a tile's numbers lie together.
     """
-    _, height, width, channels = x.shape.as_list()
+    height, width, _, channels = x.shape.as_list()
     (to_rows, from_rows), (to_columns, from_columns) = _transforms(height), _transforms(width)
-    to_kernel = np.kron(_evaluation(KERNEL), _evaluation(KERNEL)).astype(np.float32)
+    to_kernel = _evaluation(KERNEL)
 
-    u = tf.matmul(to_kernel, tf.reshape(kernel, [KERNEL ** 2, -1]))
-    u = tf.reshape(u, [N_POINTS, 1, N_POINTS, 1, channels, -1])  # as many axes as v has below
-    # With the images last but one, a transform is one product of long rows, and a tile's numbers lie together.
-    v = tf.transpose(x, [1, 2, 0, 3])
-    v = tf.matmul(to_rows, tf.reshape(v, [height, -1]))
-    v = tf.matmul(to_columns, tf.reshape(v, [len(to_rows), width, -1]))
-    v = tf.reshape(v, [N_POINTS, len(to_rows) // N_POINTS, N_POINTS, len(to_columns) // N_POINTS, -1, channels])
-    y = tf.matmul(v, u)
-    y = tf.matmul(from_rows, tf.reshape(y, [len(to_rows), -1]))
-    y = tf.matmul(from_columns, tf.reshape(y, [height, len(to_columns), -1]))
-    return tf.transpose(tf.reshape(y, [height, width, -1, kernel.shape[-1]]), [2, 0, 1, 3])
+    u = _along_both(to_kernel, to_kernel, tf.reshape(kernel, [KERNEL, KERNEL, -1]))
+    v = _along_both(to_rows, to_columns, tf.reshape(x, [height, width, -1]))
+    y = tf.matmul(tf.reshape(v, [N_POINTS, len(to_rows) // N_POINTS, N_POINTS, -1, channels]),
+                  tf.reshape(u, [N_POINTS, 1, N_POINTS, channels, -1]))
+    y = _along_both(from_rows, from_columns, tf.reshape(y, [len(to_rows), len(to_columns), -1]))
+    return tf.reshape(y, [height, width, -1, kernel.shape[-1]])

@@ -169,6 +169,18 @@ def test_conv_relu(session, size, stride, padding):
         np.testing.assert_allclose(found[:, row, column], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("pool", [layers.max_pool, layers.average_pool])
+def test_pooling_with_the_images_inside_is_the_same(compute, pool):
+    def graph(x):
+        inside = pool(layers.images_inside(x), fast=True)
+        inside = tf.transpose(inside, [2, 0, 1, 3]) if inside.shape.ndims == 4 else inside
+        return [[y, *tf.gradients(y ** 2, x)] for y in (inside, pool(x))]
+
+    inside, usual = compute(graph, np.random.default_rng(0).standard_normal((3, 4, 6, 5), np.float32))
+    for ours, expected in zip(inside, usual, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_enlarge_is_bilinear(compute):
     """As TensorFlow's own, and the same when XLA compiles it, where TensorFlow's own is not."""
     x = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
