@@ -2,7 +2,6 @@
 from typing import NamedTuple
 
 from model import layers
-from model.layers import BatchStatistics, conv_bn_relu, conv_relu, dense, dropout, enlarge
 from model.tf1 import tf
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
@@ -11,10 +10,10 @@ SCOPES = {"modified_vgg": "Fixed_VGG", "cnn_f": "CNN_F"}  # what the names of ea
 
 
 class Features(NamedTuple):
-    """raw: float32 [B, D], not normalised. statistics: one BatchStatistics a layer, empty in retrieval."""
+    """raw: float32 [B, D], not normalised. statistics: one layers.BatchStatistics a layer, empty in retrieval."""
 
     raw: tf.Tensor
-    statistics: list[BatchStatistics]
+    statistics: list[layers.BatchStatistics]
 
 
 def standardise(images):
@@ -41,7 +40,7 @@ def modified_vgg(images, dimension, training, fast=False):
 
     def block(x, conv_names, filters, norm, fast=fast):
         for k, conv in enumerate(conv_names):
-            x, seen = conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training, fast)
+            x, seen = layers.conv_bn_relu(x, filters, conv, f"{norm}-{k}" if k else norm, training, fast)
             statistics.append(seen)
         return x
 
@@ -58,7 +57,7 @@ def modified_vgg(images, dimension, training, fast=False):
         x = layers.max_pool(x, fast)
         middle = layers.average_pool(x, fast)
         x = block(x, ["conv2d_7", "conv2d_8", "conv2d_9"], 512, "batch3")
-        raw = dense(tf.concat([layers.average_pool(x, fast), middle], axis=1), dimension)
+        raw = layers.dense(tf.concat([layers.average_pool(x, fast), middle], axis=1), dimension)
     return Features(raw, statistics if training else [])
 
 
@@ -75,20 +74,20 @@ def cnn_f(images, dimension, training):
         return tf.nn.local_response_normalization(x, depth_radius=2, bias=2, alpha=1e-4, beta=0.75)
 
     def full(x, name):
-        x = tf.nn.relu(dense(x, 4096, name))
-        return dropout(x, step) if training else x
+        x = tf.nn.relu(layers.dense(x, 4096, name))
+        return layers.dropout(x, step) if training else x
 
     with tf.variable_scope(SCOPES["cnn_f"], reuse=tf.AUTO_REUSE):
-        x = normalise(conv_relu(enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
+        x = normalise(layers.conv_relu(layers.enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
         x = tf.nn.max_pool2d(x, 3, 2, "SAME")
-        x = normalise(conv_relu(x, 256, 5, "conv2"))
+        x = normalise(layers.conv_relu(x, 256, 5, "conv2"))
         x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-        x = conv_relu(x, 256, 3, "conv3")
-        x = conv_relu(x, 256, 3, "conv4")
-        x = conv_relu(x, 256, 3, "conv5")
+        x = layers.conv_relu(x, 256, 3, "conv3")
+        x = layers.conv_relu(x, 256, 3, "conv4")
+        x = layers.conv_relu(x, 256, 3, "conv5")
         x = tf.nn.max_pool2d(x, 3, 2, "VALID")
         x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
-        raw = dense(full(x, "full7"), dimension)
+        raw = layers.dense(full(x, "full7"), dimension)
     return Features(raw, [])
 
 
