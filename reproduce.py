@@ -350,7 +350,8 @@ def report(todo, kept):
         waiting = [todo.configs[name] for name in names if name not in kept]
         if waiting:
             pflop, hours = cost(waiting)
-            left[place] = f"{pflop:,.1f} PFLOP, {hours:,.0f} h on two cores"
+            time = f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+            left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores"
     paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
     todo.table.parent.mkdir(parents=True, exist_ok=True)
     more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
