@@ -260,7 +260,7 @@ def test_a_cell_waits_for_weights_that_are_not_there(stub, data_dir, monkeypatch
         "--ImagNet_pretrained_path=./models/CIFAR100_pretrained.mat")
     assert "waits for ./models/CIFAR100_pretrained.mat, which pretrain.py makes" in capsys.readouterr().out
     table = Path("results/smoke/table2-batch_size_10.md").read_text()
-    assert "| release form, F from CIFAR-100 | (left: 0.0 PFLOP, 0 min on two cores) |" in table
+    assert "| release form, F from CIFAR-100 | (left: 0.0 PFLOP, 1 min on two cores) |" in table
 
 
 def test_a_cell_is_exported_and_imported_when_trained(stub, data_dir, monkeypatch, capsys):
