@@ -5,6 +5,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FixedFormatter
 from scipy.spatial import Voronoi, voronoi_plot_2d
 
@@ -14,6 +15,7 @@ COLUMNS = 8
 RIGHT, WRONG, UNKNOWN = "#2ca02c", "#d62728", "#7f7f7f"
 CLASSES = np.array(colormaps["tab10"].colors)  # RGB of ten classes; an eleventh has the colour of the first
 UNLABELLED = "#b0b0b0"
+LINES = cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=CLASSES)  # ten solid ones first
 
 
 def ranked_list(path, query, query_title, images, titles, right):
@@ -40,12 +42,13 @@ def curves(path, series, x_label, y_label):
     series: {name: (x [N], y [N])} in the units that the labels name; a line has a gap where y is NaN.
     Raises UserError where `path` cannot be written.
     """
-    figure, (axis,) = _panels(1, width=6.4)
+    figure, (axis,) = _panels(1, width=9)
+    axis.set_prop_cycle(LINES)
     for name, (x, y) in series.items():
         axis.plot(x, y, label=name)
     axis.set(xlabel=x_label, ylabel=y_label)
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside right upper")
     _save(figure, path)
 
 
