@@ -13,9 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from config import Config, from_command_line
+from config import Config
 from model.tf1 import tf
-from utils import cifar10, encode, errors, figures, metrics, pictures, retrieval, runs
+from utils import errors, figures
+from utils.data import cifar10, pictures
+from utils.data.relevance import relevance
+from utils.retrieval import metrics, search
+from utils.retrieval.database import Database, load, save
+from utils.retrieval.encoder import Encoder, made_of
+from utils.session import machine
+from utils.settings import from_command_line
 
 SHOWN = 15
 
@@ -52,17 +59,17 @@ def gallery_database(encoder, data, config):
     """The database of the gallery, from its file while that is good for this checkpoint, data and settings."""
     path = Path(config.model_save_path) / f"{Path(config.checkpoint).name}.database.npz"
     images = data.images[data.gallery]
-    made_of = {**encode.made_of(config), "protocol": config.protocol,
+    made = {**made_of(config), "protocol": config.protocol,
                "images": hashlib.sha256(images.tobytes()).hexdigest()}
     if path.exists():
-        kept = retrieval.load(path)
-        if kept.made_of == made_of:
+        kept = load(path)
+        if kept.made_of == made:
             print(f"Retrieval database from {path}")
             return kept
     _, codes = encoder(images, "encoding the gallery")
-    database = retrieval.Database(codes, encoder.codebooks(), data.labels[data.gallery], made_of)
+    database = Database(codes, encoder.codebooks(), data.labels[data.gallery], made)
     try:
-        retrieval.save(path, database)
+        save(path, database)
     except errors.UserError as error:
         print(f"The retrieval database is not kept: {error}")
     return database
@@ -76,23 +83,23 @@ def evaluate(config):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
                                + (" in the sample" if data.sample else "") + "; choose one of them")
     picture = pictures.read(config.image, config.image_size) if config.image else data.images[data.query[config.query]]
-    relevance = cifar10.relevance(config.cifar10_label_sim_path, data)
+    relevant = relevance(config.cifar10_label_sim_path, data)
     stages.done("data")
-    with tf.Graph().as_default(), runs.session(config) as session:
-        encoder = encode.Encoder(config, session, config.checkpoint)
+    with tf.Graph().as_default(), machine.session(config) as session:
+        encoder = Encoder(config, session, config.checkpoint)
         stages.done("restore")
         database = gallery_database(encoder, data, config)
         stages.done("database")
         queries, _ = encoder(data.images[data.query], "encoding the queries")
         (shown,), _ = encoder(picture[np.newaxis])
         stages.done("queries")
-    if relevance is None:
-        relevance = data.labels[data.query]
-    mean = metrics.mean_average_precision(database, queries, relevance, config.n_DB)
+    if relevant is None:
+        relevant = data.labels[data.query]
+    mean = metrics.mean_average_precision(database, queries, relevant, config.n_DB)
     stages.done("search")
     print(f"{config.checkpoint} mAP: {mean:.4f}")
 
-    distances, places = retrieval.search(database, shown[np.newaxis], SHOWN)
+    distances, places = search.search(database, shown[np.newaxis], SHOWN)
     titles = [f"{data.class_names[database.labels[i]]}\n{d:.3f}" for d, i in zip(distances[0], places[0], strict=True)]
     label = None if config.image else data.labels[data.query[config.query]]
     right = [None if label is None else database.labels[i] == label for i in places[0]]
@@ -101,7 +108,7 @@ def evaluate(config):
     figure = f"retrieval_result_{name}.png"
     figures.ranked_list(figure, picture, title, list(data.images[data.gallery[places[0]]]), titles, right)
     stages.done("figure")
-    n_distinct = len(retrieval.distinct(database.codes).counts)
+    n_distinct = len(search.distinct(database.codes).counts)
     print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {n_distinct} distinct codes of "
           f"{config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
@@ -112,15 +119,15 @@ def search_own(config):
     if not config.image:
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     picture = pictures.read(config.image, config.image_size)
-    database = retrieval.load(config.database)
-    for key, value in encode.made_of(config).items():
+    database = load(config.database)
+    for key, value in made_of(config).items():
         if database.made_of.get(key) != value:
             this = config.checkpoint if key == "checkpoint" else f"{key}={value}"
             raise errors.UserError(f"{config.database} was not made with {this}; make it again with "
                                    "python -m utils.encode, or set that as it was")
-    with tf.Graph().as_default(), runs.session(config) as session:
-        (feature,), _ = encode.Encoder(config, session, config.checkpoint)(picture[np.newaxis])
-    distances, places = retrieval.search(database, feature[np.newaxis], SHOWN)
+    with tf.Graph().as_default(), machine.session(config) as session:
+        (feature,), _ = Encoder(config, session, config.checkpoint)(picture[np.newaxis])
+    distances, places = search.search(database, feature[np.newaxis], SHOWN)
     source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
     if database.names is None:

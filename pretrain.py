@@ -9,11 +9,14 @@ The loop, checkpoints and logs are train.py's; the .mat file has the release's f
 """
 from pathlib import Path
 
-from config import Pretraining, from_command_line
+from config import Pretraining
 from model.tf1 import tf
 from train import Options as TrainingOptions
 from train import train
-from utils import checkpoints, errors, runs, tasks
+from utils import errors
+from utils.session import checkpoints, machine, pretrained
+from utils.settings import from_command_line
+from utils.training import task as tasks
 
 
 class Options(Pretraining, TrainingOptions):
@@ -22,10 +25,10 @@ class Options(Pretraining, TrainingOptions):
 
 def judge(config, task, checkpoint):
     """What the task measures of the trained classifier, but with F of the half-precision file `config.out`."""
-    with tf.Graph().as_default(), runs.session(config) as session:
+    with tf.Graph().as_default(), machine.session(config) as session:
         measured = task.judge(session)
         checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
-        checkpoints.load_pretrained(session, config.out)
+        pretrained.load_pretrained(session, config.out)
         return measured()
 
 
@@ -34,7 +37,7 @@ def main():
     task = tasks.Pretraining(config)
     if train(config, task):
         checkpoint = Path(config.model_save_path) / Path(config.checkpoint).name
-        checkpoints.save_pretrained(checkpoint, config.out)
+        pretrained.save_pretrained(checkpoint, config.out)
         print(f"F is at {config.out}, {task.measure}: {judge(config, task, checkpoint):.4f}; start GPQ from it with "
               f"--ImagNet_pretrained_path={config.out}")
 

@@ -16,9 +16,14 @@ import numpy as np
 from pydantic_settings import CliImplicitFlag
 from tqdm import tqdm
 
-from config import Config, from_command_line
+from config import Config
 from model.tf1 import tf
-from utils import checkpoints, errors, runs, tasks
+from utils import errors
+from utils.session import checkpoints, machine
+from utils.settings import from_command_line
+from utils.training import task as tasks
+from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
+from utils.training.logs import interrupts, write_scalars
 
 LOG_TERM = 10
 KEPT = 5
@@ -35,21 +40,21 @@ def train(config, task):
     """Train `task` (of utils.tasks) as `config` (an Options) says. Returns whether it came to its end."""
     folder = Path(config.model_save_path)
 
-    with runs.only_training_in(folder), tf.Graph().as_default(), runs.session(config) as session:
+    with only_training_in(folder), tf.Graph().as_default(), machine.session(config) as session:
         tf.set_random_seed(config.seed)
         feeds, graph = tasks.build(task)
         everything = tf.global_variables()
         whole, weights = checkpoints.saver(everything), checkpoints.saver(checkpoints.weights())
         sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()])
         judge = task.judge(session) if config.eval_term else None
-        runs.check_disk(folder, everything, KEPT)
+        check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
-        run = runs.start(session, folder, everything, config, task.source)
+        run = start(session, folder, everything, config, task.source)
         tf.get_default_graph().finalize()
 
         def stop(what):
             raise errors.UserError(f"{what} not finite at iter {run.step} and training stopped; the newest good "
-                                   f"checkpoint is {runs.newest(folder)}; lower learning_rate")
+                                   f"checkpoint is {newest(folder)}; lower learning_rate")
 
         def save(path, saver):
             if not session.run(sound):
@@ -58,7 +63,7 @@ def train(config, task):
             tqdm.write(f"Model saved at {path}")
 
         images_a_step = task.n_batches * task.batch_size
-        with runs.interrupts(signal.SIGINT, signal.SIGTERM) as interrupted, \
+        with interrupts(signal.SIGINT, signal.SIGTERM) as interrupted, \
                 contextlib.closing(tf.summary.FileWriter(str(folder / "logs"))) as scalars, \
                 tqdm(total=task.n_steps * images_a_step, initial=run.step * images_a_step,
                      unit="image", unit_scale=True, disable=None) as bar:
@@ -72,7 +77,7 @@ def train(config, task):
                     stop("the loss is")
                 run.losses = {name: float(value) for name, value in values._asdict().items()}
                 epoch = -(-run.step // task.epoch_steps)
-                runs.write_scalars(scalars, run.step, learning_rate=rate, **run.losses)
+                write_scalars(scalars, run.step, learning_rate=rate, **run.losses)
                 bar.set_postfix({name: f"{value:.4f}" for name, value in run.losses.items()}, refresh=False)
                 bar.update(images_a_step)
                 if run.step % LOG_TERM == 0:
@@ -82,11 +87,11 @@ def train(config, task):
                 last = run.step == task.n_steps
                 if judge and (epoch % config.eval_term == 0 or last):
                     run.judged = judge()
-                    runs.write_scalars(scalars, run.step, **{task.measure: run.judged})
+                    write_scalars(scalars, run.step, **{task.measure: run.judged})
                     tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
                 if epoch % config.save_term == 0 or last:
                     save(folder / f"{epoch}.ckpt", whole)
-                    for old in runs.epochs_of(folder)[:-KEPT]:
+                    for old in epochs_of(folder)[:-KEPT]:
                         checkpoints.delete(old)
 
             finished = run.step >= task.n_steps

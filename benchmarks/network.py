@@ -22,7 +22,7 @@ def ours_training(batch_size):
     """A function that runs one step of train.py's graph, augmentation included."""
     from config import Config
     from model.tf1 import tf
-    from utils import tasks
+    from utils.training import task as tasks
 
     task = tasks.GPQ(Config(batch_size=batch_size))
     feeds, graph = tasks.build(task)
@@ -36,7 +36,7 @@ def ours_encoding(batch_size):
     """A function that encodes `batch_size` random uint8 images with the Encoder of Demo.py."""
     from config import Config
     from model.tf1 import tf
-    from utils.encode import Encoder
+    from utils.retrieval.encoder import Encoder
 
     session = tf.Session()
     encoder = Encoder(Config(), session)

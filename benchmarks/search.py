@@ -14,7 +14,8 @@ import time
 
 import numpy as np
 
-from utils import metrics, retrieval
+from utils.retrieval import metrics, search
+from utils.retrieval.database import Database, load
 
 N, QUERIES, CLASSES, M, K, D = 54_000, 1000, 10, 12, 16, 12
 
@@ -32,23 +33,23 @@ def colliding(rng):
 
     codebooks = rng.standard_normal((M, K, D)).astype(np.float32)
     labels, wanted = np.repeat(np.arange(CLASSES), N // CLASSES), np.arange(QUERIES) % CLASSES
-    queries = retrieval.reconstruct(codebooks, draw(wanted)) + rng.standard_normal((QUERIES, M * D))
-    return retrieval.Database(draw(labels), codebooks, labels, {}), queries.astype(np.float32), wanted
+    queries = search.reconstruct(codebooks, draw(wanted)) + rng.standard_normal((QUERIES, M * D))
+    return Database(draw(labels), codebooks, labels, {}), queries.astype(np.float32), wanted
 
 
 def different(rng):
     """The worst case: random codes, of which hardly two are equal."""
     codes = rng.integers(0, K, (N, M), dtype=np.uint8)
-    database = retrieval.Database(codes, rng.standard_normal((M, K, D)).astype(np.float32),
+    database = Database(codes, rng.standard_normal((M, K, D)).astype(np.float32),
                                   np.repeat(np.arange(CLASSES), N // CLASSES), {})
     return database, rng.standard_normal((QUERIES, M * D)).astype(np.float32), np.arange(QUERIES) % CLASSES
 
 
 def saved(path, rng):
     """A saved database; the queries are some of its own reconstructions with noise."""
-    database = retrieval.load(path)
+    database = load(path)
     some = rng.integers(0, len(database.codes), QUERIES)
-    queries = retrieval.reconstruct(database.codebooks, database.codes[some])
+    queries = search.reconstruct(database.codebooks, database.codes[some])
     noise = queries.std() * rng.standard_normal(queries.shape)
     return database, (queries + noise).astype(np.float32), database.labels[some]
 
@@ -65,7 +66,7 @@ def with_faiss(database, queries, classes):
     index = faiss.IndexPQ(n_book * length, n_book, n_words.bit_length() - 1, faiss.METRIC_INNER_PRODUCT)
     faiss.copy_array_to_vector(database.codebooks.ravel(), index.pq.centroids)
     index.is_trained = True
-    index.add(retrieval.reconstruct(database.codebooks, database.codes))
+    index.add(search.reconstruct(database.codebooks, database.codes))
     _, ids = index.search(queries, len(database.codes))
     return np.array([rank_ap(database.labels[row] == c) for row, c in zip(ids, classes, strict=True)])
 
@@ -102,7 +103,7 @@ def timed(way, runs, *arguments):
 
 def compare(title, database, queries, classes, runs, slow):
     """Print a table: every way's seconds, mAP, and mAP of the first `slow` queries."""
-    n_codes = len(retrieval.distinct(database.codes).codes)
+    n_codes = len(search.distinct(database.codes).codes)
     n = len(database.codes)
     print(f"\n{title}: {len(queries):,} queries x {n:,} pictures, {n_codes:,} distinct codes")
     print(f"{'':34}{'seconds':>9}{'mAP':>10}{f'mAP of {slow}':>14}")

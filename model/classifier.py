@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from model import backbones
+from model.augmentation import standardise
 from model.tf1 import tf
 
 
@@ -26,6 +27,6 @@ def loss_graph(images, labels, config, fast=False):
 
 def prediction(images, config, fast=False):
     """The class of each of uint8 [B, 32, 32, 3] images, int64 [B]. `fast` as in `backbones.features`."""
-    features = backbones.features(config.backbone, backbones.standardise(images), config.n_CLASSES, training=False,
+    features = backbones.features(config.backbone, standardise(images), config.n_CLASSES, training=False,
                                   fast=fast)
     return tf.argmax(features.raw, axis=1)

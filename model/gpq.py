@@ -5,7 +5,8 @@
 from typing import NamedTuple
 
 from model import backbones, losses, quantizer
-from model.layers import variable
+from model.augmentation import standardise
+from model.networks.layers import variable
 from model.tf1 import tf
 
 
@@ -110,7 +111,7 @@ def retrieval_graph(images, config, fast=False):
     codebooks, prototypes = _tables(config)
     if config.follow == "paper":
         codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    features = _features(backbones.standardise(images), config, training=False, fast=fast).raw
+    features = _features(standardise(images), config, training=False, fast=fast).raw
     sub_vectors = quantizer.split(features, config.n_book)
     if config.follow == "paper":
         features = quantizer.join(quantizer.intra_normalise(sub_vectors))

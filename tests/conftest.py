@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import train
-from config import from_command_line
 from model.tf1 import tf
-from utils import archives, cifar10, tasks
+from utils.data import archives, cifar10
+from utils.settings import from_command_line
+from utils.training import task as tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"

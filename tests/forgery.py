@@ -7,7 +7,7 @@ import tarfile
 
 import numpy as np
 
-from utils import archives
+from utils.data import archives
 
 
 def tar(folder, files, *extra, leave_out=()):

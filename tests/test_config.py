@@ -8,8 +8,9 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from config import Config, from_command_line
+from config import Config
 from utils.errors import UserError
+from utils.settings import from_command_line
 
 ROOT = Path(__file__).parents[1]
 RELEASE = dict(

@@ -11,6 +11,8 @@ from PIL import Image
 import reproduce
 from config import Config
 from utils.errors import UserError
+from utils.paper.drawing import average, with_checkpoints
+from utils.paper.experiments import EXPERIMENTS, figure3, figure4, table3
 
 # What the cells of one experiment share with another's leaves one training for nearly all of them.
 ONE = ["--bits", "12", "--follow=release", "--ImagNet_pretrained_path=", "--metric_loss=n_pair", "--lam_1=0.1",
@@ -125,7 +127,7 @@ def test_cnn_f(tmp_path, data_dir, monkeypatch):
 
 @pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
 def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
-    listed = reproduce.table3([12, 48], 2, given)
+    listed = table3([12, 48], 2, given)
     rows = {}
     for cell in listed:
         rows.setdefault(cell.row, []).append(cell.settings)
@@ -140,7 +142,7 @@ def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
 def test_figure_4_weighs_the_same_in_both_forms():
     """What the release calls lam_1 is the paper's lambda_2."""
     for form, classification, entropy in (("release", "lam_2", "lam_1"), ("paper", "lam_1", "lam_2")):
-        (cell,) = [cell for cell in reproduce.figure4([12], 1, {"follow": form})
+        (cell,) = [cell for cell in figure4([12], 1, {"follow": form})
                    if (cell.row, cell.column) == ("12 bits, classification 0.001", "entropy 1")]
         assert (cell.settings[classification], cell.settings[entropy]) == (0.001, 1)
 
@@ -244,13 +246,13 @@ def test_a_drawing_is_of_one_code_length(tmp_path):
     (tmp_path / "c.index").unlink()
     grid = {("T", "12"): [], ("T", "48"): [kept["a"]], ("H", "12"): [kept["b"]], ("H", "48"): [kept["a"]],
             ("G", "12"): [kept["c"]], ("G", "48"): []}
-    here, missing = reproduce.with_checkpoints(grid)
+    here, missing = with_checkpoints(grid)
     assert here == {"H": kept["b"]} and missing == [f"* Not drawn: G, whose checkpoint {tmp_path / 'c'} is not here."]
 
 
 def test_courses_of_unequal_length_have_a_mean():
     short, long = ([0, 10], [1.0, 3.0]), ([0, 5, 10, 15], [1.0, 1.0, 5.0, 9.0])
-    mean = reproduce.average({("a", "b"): [short, long], ("c", "d"): []})
+    mean = average({("a", "b"): [short, long], ("c", "d"): []})
     assert list(mean) == ["a, b"]
     np.testing.assert_array_equal(mean["a, b"], ([0, 10], [1, 4]))
 
@@ -273,9 +275,9 @@ def test_a_cell_is_exported_and_imported_when_trained(stub, data_dir, monkeypatc
         stub.train(config, None)
 
     configs = [reproduce.configure(cell, {**reproduce.SMOKE, "batch_size": 10, "data_dir": str(data_dir)},
-                                   Path("models/smoke/cells"))[1] for cell in reproduce.figure3([12], 1, {})]
-    monkeypatch.setattr(reproduce.accelerate, "export", export)
-    monkeypatch.setattr(reproduce.accelerate, "import_run", import_run)
+                                   Path("models/smoke/cells"))[1] for cell in figure3([12], 1, {})]
+    monkeypatch.setattr(reproduce, "export", export)
+    monkeypatch.setattr(reproduce, "import_run", import_run)
     arguments = "figure3", "--backbone=modified_vgg", "--metric_loss=triplet", "--accelerate"
     run(monkeypatch, data_dir, *arguments)
     (exported,) = Path("models/smoke/accelerated").iterdir()
@@ -314,7 +316,7 @@ def test_alone_it_lists_what_there_is_and_what_the_rest_costs(monkeypatch, capsy
 
     monkeypatch.chdir(tmp_path)
     table = listed()[2:]
-    assert [row[0] for row in table] == list(reproduce.EXPERIMENTS) and table[0][2:5] == ["48", "0", "247"]
+    assert [row[0] for row in table] == list(EXPERIMENTS) and table[0][2:5] == ["48", "0", "247"]
     assert table[1][2:4] == ["48", "0"]  # the mean over the choices has no trainings of its own
     cell = Path("results/cells/48bits-seed0-ImagNet_pretrained_path_none.json")
     cell.parent.mkdir(parents=True)

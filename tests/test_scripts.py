@@ -13,11 +13,17 @@ from conftest import ROOT, SMALL, options, run_training, variables
 from PIL import Image
 
 import Demo
+import encode
 import train
-from config import from_command_line
 from model.tf1 import tf
-from utils import checkpoints, cifar10, encode, errors, retrieval, runs
+from utils import errors
+from utils.data import cifar10
 from utils.errors import UserError
+from utils.retrieval.database import load
+from utils.retrieval.encoder import Encoder, made_of
+from utils.session import checkpoints
+from utils.settings import from_command_line
+from utils.training.logs import scalars
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def test_training_writes_what_demo_loads(trained):
     assert (about["step"], about["epoch"], about["images"]) == (20, 4, 400)
     assert about["settings"]["n_book"] == 3 and np.isfinite(about["losses"]["total"])
     assert not any(name.endswith(checkpoints.OPTIMISER) for name in variables(trained / "12bits_example.ckpt"))
-    assert runs.scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "pseudo_labels", "total",
+    assert scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "pseudo_labels", "total",
                                                    "learning_rate"}
 
 
@@ -63,7 +69,7 @@ def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_d
 
 
 def test_training_lowers_the_loss(trained):
-    losses = list(runs.scalars(trained / "logs")["total"].values())
+    losses = list(scalars(trained / "logs")["total"].values())
     assert len(losses) == 20 and np.mean(losses[15:]) < np.mean(losses[:5])
 
 
@@ -101,7 +107,7 @@ def test_demo_prints_the_map_of_a_plain_search(trained, data_dir, tmp_path, monk
 
     data = cifar10.load(data_dir)
     with tf.Graph().as_default(), tf.Session() as session:
-        encoder = encode.Encoder(config, session, config.checkpoint)
+        encoder = Encoder(config, session, config.checkpoint)
         queries, _ = encoder(data.images[data.query])
         _, codes = encoder(data.images[data.gallery])
         books = encoder.codebooks()
@@ -138,14 +144,14 @@ def test_demo_uses_its_database_again_only_for_the_same_checkpoint_and_settings(
 
 def test_a_database_is_good_for_the_settings_that_decide_its_codes(trained, data_dir):
     others = (["--follow=paper"], ["--alpha=5"], ["--n_book=6", "--len_code=2"], ["--n_book=4", "--len_code=3"])
-    made = [encode.made_of(demo(trained, data_dir, f"--model_load_path={trained}/4.ckpt", *other))
+    made = [made_of(demo(trained, data_dir, f"--model_load_path={trained}/4.ckpt", *other))
             for other in ([], ["--lam_1=0.2"], *others)]
     assert made[0] == made[1] and all(made[0] != each for each in made[2:])
 
 
 def test_demo_honours_the_similarity_file(trained, data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cifar10, "relevance", lambda path, data: np.ones((10, 540), bool))
+    monkeypatch.setattr(Demo, "relevance", lambda path, data: np.ones((10, 540), bool))
     Demo.evaluate(demo(trained, data_dir))
     assert "mAP: 1.0000" in capsys.readouterr().out
 
@@ -178,7 +184,7 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
         assert a["features"].shape == (20, 12) and a["features"].dtype == np.float32
         assert a["codes"].shape == (20, 3) and a["codes"].dtype == np.uint8
         np.testing.assert_array_equal(a["codes"], b["codes"])
-        np.testing.assert_array_equal(retrieval.load("a.npz").codes, a["codes"])
+        np.testing.assert_array_equal(load("a.npz").codes, a["codes"])
     capsys.readouterr()
     for database, name in (("a.npz", "07.png"), ("b.npz", "7")):
         Demo.search_own(options(Demo.Options, *common, f"--database={database}", "--image=mine/07.png"))

@@ -1,0 +1,332 @@
+"""Each loss, in all its forms, against float64 numpy written from the equations; the signs of the mini-max."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_layers import under_xla
+
+from config import Config
+from model import gpq, losses, quantizer
+from model.networks.modified_vgg import modified_vgg
+from model.tf1 import tf
+
+B, M, D, C = 9, 4, 3, 5
+BETA = 4.0
+FORMS = ("release", "paper")
+
+
+def random_batch(seed):
+    """x, q: float32 [B, M, D] of unit sub-vectors; prototypes: [C, M, D]; labels, several a row: [B, C]."""
+    generator = np.random.default_rng(seed)
+    x, q = (unit(generator.standard_normal((B, M, D))).astype(np.float32) for _ in range(2))
+    prototypes = 3 * generator.standard_normal((C, M, D), dtype=np.float32)
+    labels = (generator.random((B, C)) < 0.4).astype(np.float32)
+    labels[np.arange(B), generator.integers(0, C, B)] = 1
+    return x, q, prototypes, labels
+
+
+def one_of(labels):
+    """The first label of each row, one-hot."""
+    return np.eye(C, dtype=np.float32)[labels.argmax(axis=1)]
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def log_softmax(x):
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def expected_n_pair(x, q, labels, follow):
+    """Equation 2, anchor by anchor."""
+    x, q, labels = (array.astype(np.float64).reshape(B, -1) for array in (x, q, labels))
+    loss = 0
+    for b in range(B):
+        shared = np.array([labels[b] @ other for other in labels])
+        loss -= (shared / shared.sum()) @ log_softmax(q @ x[b]) / B
+    lengths = np.mean([a @ a + b @ b for a, b in zip(x, q, strict=True)])
+    return loss + (0.25 * 0.002 * lengths if follow == "release" else 0)
+
+
+def expected_triplet(q, labels, margin):
+    """Triplet by triplet."""
+    q = unit(q.astype(np.float64).reshape(len(q), -1))
+    terms = []
+    for a, p in np.ndindex(len(q), len(q)):
+        to_positive = np.sum((q[a] - q[p]) ** 2)
+        to_negatives = [np.sum((q[a] - q[n]) ** 2) for n in range(len(q)) if not labels[a] @ labels[n]]
+        if a != p and labels[a] @ labels[p] and to_negatives:
+            farther = [distance for distance in to_negatives if distance > to_positive]
+            terms.append(max(0, to_positive - (min(farther) if farther else max(to_negatives)) + margin))
+    return np.mean(terms) if terms else 0
+
+
+def expected_logits(x, prototypes, follow):
+    """A list of float64 [B, C]: the paper's, one a codebook; the release's, their mean, with beta twice."""
+    x, prototypes = x.astype(np.float64), unit(prototypes.astype(np.float64))
+    each = [BETA * x[:, m] @ prototypes[:, m].T for m in range(M)]
+    return each if follow == "paper" else [BETA * np.mean(each, axis=0)]
+
+
+def expected_classification(x, prototypes, labels, follow):
+    """Equation 3."""
+    return np.mean([-(labels * log_softmax(logits)).sum(axis=1)
+                    for logits in expected_logits(x, prototypes, follow)])
+
+
+def expected_entropy(x, prototypes, follow):
+    """Equation 4."""
+    p = [np.exp(log_softmax(logits)) for logits in expected_logits(x, prototypes, follow)]
+    return np.mean([-(each * np.log(each + (1e-5 if follow == "release" else 0))).sum(axis=1) for each in p])
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_n_pair(compute, follow, seed):
+    x, q, _, labels = random_batch(seed)
+    assert labels.sum(axis=1).max() > 1
+    for given in (labels, one_of(labels)):
+        found = compute(lambda *batch: losses.n_pair_pq(*batch, follow), x, q, given)
+        assert found == pytest.approx(expected_n_pair(x, q, given, follow), rel=1e-5)
+
+
+@pytest.mark.parametrize("margin", [0.1, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_triplet(compute, seed, margin):
+    _, q, _, labels = random_batch(seed)
+    assert expected_triplet(q, one_of(labels), margin) > 0
+    for given in (labels, one_of(labels)):
+        found = compute(lambda *batch: losses.triplet(*batch, margin), q, given)
+        assert found == pytest.approx(expected_triplet(q, given, margin), rel=1e-5)
+
+
+def on_a_circle(degrees):
+    """One point of unit length at each angle, float32 [B, 1, 2]."""
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)[:, np.newaxis]
+
+
+def apart(degrees):
+    """The squared distance between two such points."""
+    return 2 - 2 * np.cos(np.radians(degrees))
+
+
+@pytest.mark.parametrize("degrees, classes, expected", [
+    # From 0 the negative at 17 is the nearest that is farther than the positive, at 10; from 10 that at 30 is.
+    ([0, 10, 5, 17, 30], [0, 0, 1, 2, 3], apart(10) - apart(17) / 2 - apart(20) / 2 + 0.1),
+    # None is farther than the positive: the farthest.
+    ([0, 90, 30, 40], [0, 0, 1, 2], apart(90) - apart(40) / 2 - apart(60) / 2 + 0.1),
+    # What is as far as the positive is not farther.
+    ([0, 90, -90, 180], [0, 0, 1, 2], 0),
+    ([0, 1, 180], [0, 0, 1], 0),
+    ([7, 7, 7, 7], [0, 0, 1, 1], 0.1)], ids=["semi-hard", "hard", "tie", "easy", "collapsed"])
+def test_choice_of_the_negative(compute, degrees, classes, expected):
+    labels = np.eye(4, dtype=np.float32)[classes]
+    found = compute(lambda *batch: losses.triplet(*batch, 0.1), on_a_circle(degrees), labels)
+    assert found == pytest.approx(expected, abs=2e-6)
+
+
+def triplet_and_gradient(q, labels):
+    loss = losses.triplet(q, labels, 0.5)
+    return loss, tf.gradients(loss, q)[0]
+
+
+@pytest.mark.parametrize("classes", [[0, 0, 0], [0, 1, 2], [0]], ids=["no negatives", "no positives", "one image"])
+def test_no_triplets(compute, classes):
+    q, labels = on_a_circle(range(len(classes))), np.eye(3, dtype=np.float32)[classes]
+    loss, gradient = compute(triplet_and_gradient, q, labels)
+    assert loss == 0
+    np.testing.assert_array_equal(gradient, np.zeros_like(q))
+
+
+def test_gradient_of_triplet(compute):
+    """Against the slope of the slow loss, with an anchor that has no negative; also as XLA compiles it."""
+    _, q, _, labels = random_batch(0)
+    labels = one_of(labels)
+    labels[0] = 1
+    step = 1e-4 * np.random.default_rng(1).standard_normal(q.shape)
+    slope = (expected_triplet(q + step, labels, 0.5) - expected_triplet(q - step, labels, 0.5)) / 2
+    for found in (compute, under_xla):
+        loss, gradient = found(triplet_and_gradient, q, labels)
+        assert loss == pytest.approx(expected_triplet(q, labels, 0.5), rel=1e-5)
+        assert np.sum(gradient * step) == pytest.approx(slope, rel=1e-3)
+
+
+def test_gradient_of_triplet_where_images_coincide(compute):
+    _, q, _, labels = random_batch(0)
+    loss, gradient = compute(triplet_and_gradient, np.repeat(q[:1], B, axis=0), one_of(labels))
+    assert loss == pytest.approx(0.5) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_classification(compute, follow, seed):
+    x, _, prototypes, labels = random_batch(seed)
+    labels = one_of(labels)
+    found = compute(lambda x, c, y: losses.classification(losses.class_logits(x, c, BETA, follow), y),
+                    x, prototypes, labels)
+    assert found == pytest.approx(expected_classification(x, prototypes, labels, follow), rel=1e-5)
+
+
+@pytest.mark.parametrize("follow", FORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy(compute, follow, seed):
+    x, _, prototypes, _ = random_batch(seed)
+    found = compute(lambda x, c: losses.subspace_entropy(losses.class_logits(x, c, BETA, follow), follow),
+                    x, prototypes)
+    assert found == pytest.approx(expected_entropy(x, prototypes, follow), rel=1e-5)
+
+
+def test_entropy_of_a_certain_batch_is_finite(compute):
+    """Probabilities that round to 0 count 0."""
+    certain = np.array([[[0, 200, -200]]], np.float32)
+    release, paper = compute(lambda x: [losses.subspace_entropy(x, form) for form in FORMS], certain)
+    assert paper == pytest.approx(0) and release == pytest.approx(0, abs=2e-5)
+
+
+def test_the_releases_losses(compute, reference):
+    """From the features of the reference's fixed batch."""
+    def graph(x, q, u, prototypes, labels):
+        x, q, u, prototypes = (tf.reshape(array, [-1, 12, 12]) for array in (x, q, u, prototypes))
+        seen, unseen = (losses.class_logits(tower, prototypes, BETA, "release") for tower in (x, u))
+        return (losses.n_pair_pq(x, q, labels, "release"), losses.classification(seen, labels),
+                -losses.subspace_entropy(unseen, "release"))
+
+    names = ("train_feature_S_intra", "train_descriptor_S", "train_feature_T_intra", "Prototypes",
+             "train_labels_onehot")
+    found = compute(graph, *(reference[name] for name in names))
+    theirs = [reference[f"loss_{name}"] for name in ("hash", "cls", "entropy")]
+    np.testing.assert_allclose(found, theirs, atol=1e-5, rtol=0)
+
+
+def sure_and_unsure(seed):
+    """Two random batches of logits float32 [B, M, C]; the first five images of the first one are sure."""
+    first, second = 0.3 * np.random.default_rng(seed).standard_normal((2, B, M, C)).astype(np.float32)
+    first[np.arange(5), :, np.arange(5)] += 2
+    return first, second
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pseudo_classification(compute, seed):
+    logits, distorted = sure_and_unsure(seed)
+    terms = []
+    for image in range(B):
+        p = np.exp(log_softmax(logits[image].astype(np.float64).sum(axis=0)))
+        terms.append(-log_softmax(distorted[image].astype(np.float64))[:, p.argmax()].mean() if p.max() >= 0.9 else 0)
+    assert np.count_nonzero(terms) == 5
+    for run in (compute, under_xla):
+        found = run(lambda *both: losses.pseudo_classification(*both, 0.9), logits, distorted)
+        assert found == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_pseudo_labels_teach_sure_images_and_nothing_else(compute):
+    def graph(logits, distorted):
+        loss = losses.pseudo_classification(logits, distorted, 0.9)
+        taught, teacher = tf.gradients(loss, [distorted, logits])
+        assert teacher is None
+        return taught
+
+    gradient = np.abs(compute(graph, *sure_and_unsure(0))).max(axis=(1, 2))
+    assert (gradient[:5] > 1e-3).all() and (gradient[5:] == 0).all()
+
+
+def test_gradient_reversal(compute):
+    def graph(x):
+        forward = losses.reverse_gradient(x)
+        return forward, tf.gradients(tf.reduce_sum(forward ** 3), x)[0]
+
+    x, *_ = random_batch(0)
+    forward, gradient = compute(graph, x)
+    np.testing.assert_array_equal(forward, x)
+    np.testing.assert_allclose(gradient, -3 * x ** 2, rtol=1e-6)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def network(request):
+    """The loss graph of 4 + 4 random images with unequal weights: what it gives, and a Session."""
+    config = Config(follow=request.param, lam_1=0.3, lam_2=0.7, lam_u=0.5, confidence=0.01, n_book=M, len_code=D,
+                    n_CLASSES=C)
+    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        labelled, unlabelled, distorted = map(tf.constant, images)
+        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config, distorted=distorted)
+        session.run(tf.global_variables_initializer())
+        yield SimpleNamespace(config=config, session=session, losses=values,
+                              variables={v.op.name: v for v in tf.trainable_variables()})
+
+
+def test_total_weighs_the_losses(network):
+    """The paper's lambda_1 belongs to classification; the release's lam_1, 0.3 here, to entropy."""
+    found = network.session.run(network.losses)
+    on_classes, on_entropy = (0.7, 0.3) if network.config.follow == "release" else (0.3, 0.7)
+    expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy + 0.5 * found.pseudo_labels
+    assert found.total == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("what, name, sign", [("entropy", "Fixed_VGG/dense/bias", -1), ("entropy", "C", 1),
+                                              ("pseudo_labels", "Fixed_VGG/dense/bias", 1)])
+def test_features_minimise_the_entropy_that_prototypes_maximise_and_learn_pseudo_labels(network, what, name, sign):
+    """Against the slope of the loss itself, which reversal leaves alone, along its graph's gradient."""
+    session, variable, loss = network.session, network.variables[name], getattr(network.losses, what)
+    start, gradient = session.run([variable, tf.gradients(loss, variable)[0]])
+    length = np.linalg.norm(gradient)
+    step = 0.01 * gradient / length
+    values = []
+    for moved in (start + step, start - step):
+        variable.load(moved, session)
+        values.append(float(session.run(loss)))
+    variable.load(start, session)
+    slope = (values[0] - values[1]) / 0.02
+    assert slope == pytest.approx(sign * length, rel=0.02)
+
+
+def choice_of(**settings):
+    """Losses, labelled and unlabelled sub-vectors and new moving averages of 4 + 4 random images, under a setting."""
+    config = Config(n_book=M, len_code=D, n_CLASSES=C, **settings)
+    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
+    images[1] = 2 * images[1] + 1  # the unlabelled have statistics of their own
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        labelled, unlabelled, distorted = map(tf.constant, images)
+        labels = tf.one_hot([0, 1, 1, 3], C)
+        values, towers, averages = gpq.loss_graph(labelled, labels, unlabelled, config, distorted=distorted)
+        both = modified_vgg(tf.concat([labelled, unlabelled], 0), M * D, training=True)
+        whole = quantizer.intra_normalise(quantizer.split(both.raw, M))
+        moving = {v.op.name: v for v in tf.global_variables() if "moving" in v.op.name}
+        session.run(tf.global_variables_initializer())
+        found = SimpleNamespace(losses=session.run(values), towers=session.run([towers.labelled, towers.unlabelled]),
+                                whole=session.run(whole),
+                                statistics=session.run({norm: seen for norm, *seen in both.statistics}))
+        session.run(averages)
+        found.moving = session.run(moving)
+        return found
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return choice_of()
+
+
+def test_joint_statistics_normalise_both_batches_as_one(usual):
+    joint = choice_of(batch_statistics="joint")
+    np.testing.assert_allclose(np.concatenate(joint.towers), joint.whole, atol=1e-5)
+    assert np.abs(np.concatenate(usual.towers) - joint.whole).max() > 0.1
+    for scope, (mean, variance) in joint.statistics.items():
+        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_mean"], mean, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_variance"], 0.9 + 0.1 * variance, rtol=1e-4)
+
+
+def test_pseudo_labels_are_added_and_leave_the_moving_averages_alone(usual):
+    found = choice_of(lam_u=0.5, confidence=0.01)
+    assert usual.losses.pseudo_labels == 0 and found.losses.pseudo_labels > 0.1
+    assert found.losses.total > usual.losses.total
+    for name, value in found.moving.items():
+        np.testing.assert_allclose(value, usual.moving[name], atol=1e-6, err_msg=name)
+
+
+def test_codewords_learn_from_n_pair_alone(network):
+    z = network.variables["Z"]
+    assert tf.gradients(network.losses.n_pair, z) != [None]
+    assert tf.gradients([network.losses.classification, network.losses.entropy], z) == [None]

@@ -1,0 +1,305 @@
+"""A step lowered to StableHLO and run by JAX does what it does in a Session."""
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.io
+from conftest import ROOT, variables
+
+from config import Config
+from model import training
+from model.tf1 import tf
+from utils.accelerate import __main__ as accelerate
+from utils.accelerate.export import export
+from utils.accelerate.imports import import_run
+from utils.accelerate.lower import lower
+from utils.errors import UserError
+from utils.retrieval.encoder import Encoder
+from utils.session import checkpoints
+from utils.settings import from_command_line
+from utils.training import task as tasks
+from utils.training.logs import scalars
+
+pytest.importorskip("jax")
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=2", "--seed=5", "--eval_term=1",
+         "--n_validation=10", "--augmentation=strong", "--lam_u=1", "--confidence=0.1"]
+
+
+class Line:
+    """The least task: a line through points, the mean brightness of an image and its label."""
+
+    n_batches, batch_size, epoch_steps, n_steps = 1, 4, 5, 25
+    source, measure = "noise", "nothing"
+    images = np.random.default_rng(0).integers(0, 256, (12, 2, 2, 3), np.uint8)
+    labels = np.arange(12, dtype=np.int32)
+
+    def indices(self, step):
+        return np.random.default_rng(step).choice(12, (1, 4), replace=False)
+
+    def graph(self, images, labels, step, fast=False):
+        slope, still = (tf.get_variable(name, initializer=np.float32(1)) for name in ("Z", "C"))
+        brightness = tf.reduce_mean(tf.cast(images, tf.float32), [0, 2, 3, 4]) / 255
+        error = slope * brightness + tf.stop_gradient(still) - tf.cast(labels[0], tf.float32)
+        losses = Total(tf.reduce_mean(error ** 2) + 0 * tf.cast(step, tf.float32))
+        return training.training_graph(losses, tf.no_op(), Config(learning_rate=0.1), self.n_steps)
+
+
+class Total(NamedTuple):
+    total: tf.Tensor
+
+
+@pytest.fixture
+def line(tmp_path):
+    """A folder with the exported `Line`."""
+    assert export(Line(), "line", tmp_path / "runs", Config()) == tmp_path / "runs" / "line"
+    return tmp_path / "runs"
+
+
+@pytest.fixture(scope="module")
+def trained_line(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("line") / "runs"
+    export(Line(), "line", folder, Config(n_book=3))
+    assert run_training(folder).returncode == 0
+    return folder
+
+
+def run_training(folder, *names):
+    return subprocess.run([sys.executable, folder / "train.py", *names], capture_output=True, text=True)
+
+
+def arrays(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
+    """Four steps from a trained F: after the first every loss, gradient and moving average, then the losses.
+
+    F is a trained one because the gradients of a random one hang on single ReLUs that rounding opens and shuts.
+    """
+    import jax
+
+    from utils.accelerate.elsewhere import Step, write
+
+    pretrained = tmp_path / "pretrained.mat"
+    weights = variables(ROOT / "models" / "48bits_example.ckpt")
+    scipy.io.savemat(pretrained, {f"{name}:0": value for name, value in weights.items()})
+    config = from_command_line(accelerate.Export, [*SMALL, f"--data_dir={data_dir}", f"--out={tmp_path}",
+                                                   f"--ImagNet_pretrained_path={pretrained}"])
+    task = tasks.GPQ(config)
+    run = export(task, "small", tmp_path, config)
+    about, initial, plan = json.loads((run / "about.json").read_text()), arrays(run / "initial.npz"), run / "plan.npz"
+    jax.config.update("jax_enable_x64", True)
+    step = Step(run, about, initial)
+    by_jax = []
+    for number, indices in enumerate(arrays(plan)["indices"].astype(np.int32)):
+        by_jax.append(step(task.images, arrays(plan)["labels"], indices, np.int32(number)))
+        if number == 0:
+            state = step.state()
+    assert len(by_jax) == task.n_steps == 4
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        feeds, graph = tasks.build(task)
+        for variable in tf.global_variables():
+            variable.load(initial[variable.op.name], session)
+        by_session = []
+        for number in range(task.n_steps):
+            batch = dict(zip(feeds, tasks.draw(task, number), strict=True))
+            by_session.append(session.run([*graph.losses, graph.learning_rate, graph.step], batch)[:-1])
+            if number == 0:
+                expected = session.run({v.op.name: v for v in tf.global_variables()})
+    np.testing.assert_allclose(by_jax[0], by_session[0], rtol=1e-5)
+    # Adam first goes as far down a gradient that is all but 0 as down any other, and rounding decides its sign.
+    np.testing.assert_allclose(by_jax, by_session, rtol=2e-2)
+    assert state.keys() == expected.keys() == initial.keys()
+    compared = [name for name in expected if name.endswith(("/Adam", "moving_mean", "moving_variance", "biased"))]
+    assert len(compared) == 34 + 30
+    for name in compared:
+        gap = np.linalg.norm(state[name].astype(float) - expected[name])
+        assert gap <= 5e-3 * np.linalg.norm(expected[name]), name
+
+    log = {"step": 4, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
+    (run / "log.jsonl").write_text(json.dumps(log) + "\n")
+    write(run / "trained.npz", {**step.state(), "step": 4, "seconds": 2.0})
+    import_run(tmp_path, tmp_path / "12bits.ckpt", {"n_book": 3, "seed": 5})
+    with tf.Graph().as_default(), tf.Session() as session:
+        Encoder(config, session, tmp_path / "12bits.ckpt")
+        restored = session.run({v.op.name: v for v in checkpoints.weights()})
+    for name, value in restored.items():
+        np.testing.assert_array_equal(value, step.state()[name])
+    beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
+    assert (beside["step"], beside["images"], beside["data"]) == (4, 128, "CIFAR-10, the sample")
+    assert beside["settings"]["n_book"] == 3 and beside["losses"]["total"] == 1.5 and beside["device"] == "cpu"
+    logged = scalars(tmp_path / "logs")
+    assert logged.pop("held_back_mAP") == {4: pytest.approx(beside["judged"])} and 0 < beside["judged"] <= 1
+    assert logged == {name: {4: 1.5} for name in about["watched"]}
+
+    about["beside"]["settings"]["eval_term"] = 0
+    (run / "about.json").write_text(json.dumps(about))
+    import_run(run, tmp_path / "F.mat", {})
+    assert json.loads((tmp_path / "F.mat.json").read_text())["step"] == 4
+    kernel = scipy.io.loadmat(tmp_path / "F.mat")["Fixed_VGG/conv2d_4/kernel:0"]
+    np.testing.assert_allclose(kernel, step.state()["Fixed_VGG/conv2d_4/kernel"], rtol=1e-3, atol=1e-7)
+
+
+def test_a_session_ends_with_the_same_variables(trained_line):
+    """All of them, Adam's moments included, after every step of a task whose rounding does not grow."""
+    task = Line()
+    with tf.Graph().as_default(), tf.Session() as session:
+        feeds, graph = tasks.build(task)
+        session.run(tf.global_variables_initializer())
+        for number in range(task.n_steps):
+            session.run(graph.step, dict(zip(feeds, tasks.draw(task, number), strict=True)))
+        expected = session.run({v.op.name: v for v in tf.global_variables()})
+    trained = arrays(trained_line / "line" / "trained.npz")
+    assert trained.keys() - expected.keys() == {"step", "seconds"}
+    assert {"Z", "Z/Adam", "Z/Adam_1", "beta1_power", "beta2_power", "global_step"} < expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(trained[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_a_run_trains_to_its_end_and_says_so(trained_line):
+    run = trained_line / "line"
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [10, 20, 25]
+    assert log[-1]["total"] < log[0]["total"]
+    before, after = arrays(run / "initial.npz"), arrays(run / "trained.npz")
+    assert after["Z"] > 2 and after["C"] == before["C"] and after["step"] == after["global_step"] == 25
+    assert run_training(trained_line).stdout.endswith("line: finished\n")
+
+
+def test_a_step_is_compiled_once(line, caplog):
+    """Not again when it gets back the state that it returned."""
+    import jax
+
+    from utils.accelerate.elsewhere import Step
+
+    run = line / "line"
+    plan, about = arrays(run / "plan.npz"), json.loads((run / "about.json").read_text())
+    step = Step(run, about, arrays(run / "initial.npz"))
+    with jax.log_compiles():
+        for number in range(3):
+            step(Line.images, plan["labels"], plan["indices"][number].astype(np.int32), np.int32(number))
+    assert sum("Finished XLA compilation of jit(call)" in message for message in caplog.messages) == 1
+
+
+def test_a_cut_run_goes_on_where_it_stood(line, trained_line):
+    """From the progress after 12 of 25 steps, the rest gives the same weights."""
+    run = line / "line"
+    plan = arrays(run / "plan.npz")
+    np.savez(run / "plan.npz", labels=plan["labels"], indices=plan["indices"][:12])
+    assert run_training(line).returncode == 0
+    (run / "trained.npz").rename(run / "progress.npz")
+    np.savez(run / "plan.npz", **plan)
+    assert "line: iter 12 of 25" in run_training(line, "line").stdout
+    cut, uncut = arrays(run / "trained.npz"), arrays(trained_line / "line" / "trained.npz")
+    for name in uncut.keys() - {"seconds"}:
+        np.testing.assert_array_equal(cut[name], uncut[name], name)
+
+
+def test_a_run_that_is_no_longer_finite_keeps_its_progress(line):
+    run = line / "line"
+    values = arrays(run / "initial.npz")
+    np.savez(run / "progress.npz", **{**values, "Z": np.float32(np.nan)}, step=1, seconds=0.0)
+    before = (run / "progress.npz").read_bytes()
+    done = run_training(line)
+    assert done.returncode == 1 and "not finite at iter 10, stopped; lower learning_rate" in done.stdout
+    assert not done.stderr and (run / "progress.npz").read_bytes() == before and not (run / "trained.npz").exists()
+    with pytest.raises(UserError, match="line is not trained to its end; run .*train.py"):
+        import_run(line, line / "early.ckpt", {})
+
+
+def test_a_torn_log_is_mended(line):
+    run = line / "line"
+    first = {"step": 10, "total": 1.0}
+    (run / "log.jsonl").write_text(f'{json.dumps(first)}\n{{"step": 20, "total": 1.0}}\n{{"step": 2')
+    np.savez(run / "progress.npz", **arrays(run / "initial.npz"), step=12, seconds=0.0)
+    assert run_training(line, str(run)).returncode == 0
+    log = [json.loads(text) for text in (run / "log.jsonl").read_text().splitlines()]
+    assert log[0] == first and [each["step"] for each in log] == [10, 20, 25]
+
+
+def test_a_run_that_another_process_trains_is_passed_over(line):
+    with open(line / "line" / "log.jsonl", "a") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        assert run_training(line).stdout.endswith("line: another process trains it\n")
+    assert not (line / "line" / "trained.npz").exists()
+
+
+def test_an_unknown_run(line):
+    done = run_training(line, "circle")
+    assert done.returncode == 1 and done.stderr.startswith("there is no run circle in")
+
+
+def test_a_run_of_other_settings_is_refused(trained_line, tmp_path):
+    with pytest.raises(UserError, match="was exported with n_book=3, and n_book=12 is asked for"):
+        import_run(trained_line, tmp_path / "x.ckpt", {"n_book": 12})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_is_older_than_a_setting(trained_line, tmp_path):
+    run = shutil.copytree(trained_line, tmp_path / "runs") / "line"
+    about = json.loads((run / "about.json").read_text())
+    del about["beside"]["settings"]["lam_u"]
+    (run / "about.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="was exported with lam_u=0.0, and lam_u=1.0 is asked for"):
+        import_run(run, tmp_path / "x.ckpt", {"lam_u": 1.0})
+    import_run(run, tmp_path / "x.ckpt", {"lam_u": 0.0})
+
+
+def test_an_export_replaces_nothing(line):
+    with pytest.raises(UserError, match="line is there already; remove it, or set another --out"):
+        export(Line(), "line", line, Config())
+
+
+def test_an_export_leaves_other_scripts_alone(tmp_path):
+    (tmp_path / "train.py").write_text("mine")
+    with pytest.raises(UserError, match="train.py is not of exported runs, and would be replaced"):
+        export(Line(), "line", tmp_path, Config())
+    assert (tmp_path / "train.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("file, content", [("trained.npz", b"PK"), ("about.json", b'{"images'), ("about.json", b"{}")])
+def test_damaged_runs(line, tmp_path, file, content):
+    (line / "line" / file).write_bytes(content)
+    with pytest.raises(UserError, match="line is damaged; fetch it again"):
+        import_run(line / "line", tmp_path / "x.ckpt", {})
+
+
+def test_an_import_to_where_nothing_can_be_written(trained_line, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="x.ckpt cannot be written .*; set another --out"):
+        import_run(trained_line, tmp_path / "file" / "x.ckpt", {})
+
+
+def test_folders_without_a_run_or_with_several(tmp_path):
+    with pytest.raises(UserError, match="is no exported run"):
+        import_run(tmp_path, tmp_path / "x.ckpt", {})
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "about.json").write_text("{}")
+    with pytest.raises(UserError, match="holds the runs a, b; name one of them"):
+        import_run(tmp_path, tmp_path / "x.ckpt", {})
+
+
+def test_lowering_tells_what_a_step_reads_and_what_it_moves():
+    """A graph with a variable that moves and one that stays, against what it computes by hand."""
+    import jax.export
+
+    def build(x):
+        still = tf.get_variable("still", initializer=np.float32([2, 3]))
+        moving = tf.get_variable("moving", initializer=np.float32([10, 20]))
+        with tf.control_dependencies([moving.assign_add(x * still)]):
+            return [tf.reduce_sum(x)]
+
+    exported, state, updated = lower(build, [tf.TensorSpec([2], tf.float32)])
+    assert sorted(state) == ["moving", "still"] and [state[place] for place in updated] == ["moving"]
+    values = {"still": np.float32([2, 3]), "moving": np.float32([10, 20])}
+    call = jax.export.deserialize(bytearray(exported)).call
+    total, moved = call(np.float32([1, 5]), *(values[name] for name in state))
+    assert total == 6 and np.asarray(moved).tolist() == [12, 35]

@@ -1,0 +1,221 @@
+"""CIFAR-100: its published files, bad files, and the download, from a server on loopback."""
+import functools
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tarfile
+
+import forgery
+import numpy as np
+import pytest
+from forgery import ATTACKS, published, rewrite
+
+from utils.data import archives, cifar10, cifar100
+from utils.errors import UserError
+
+FULL = os.environ.get("CIFAR100_DIR")
+FOLDER = "cifar-100-python"
+COUNTS = {"train": 7, "test": 3}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The two batches, to be read or spoilt."""
+    for split, count in COUNTS.items():
+        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+    return tmp_path
+
+
+def refused(folder, match="train is unreadable, damaged or not a CIFAR-100 batch"):
+    with pytest.raises(UserError, match=match) as caught:
+        cifar100.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- the reader
+
+def test_every_pixel_and_label_is_the_published_one(folder):
+    data = cifar100.load(folder)
+    for split, images, labels in (("train", data.images, data.labels),
+                                  ("test", data.test_images, data.test_labels)):
+        batch, count = published(split, COUNTS[split]), COUNTS[split]
+        assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8 and labels.dtype == np.int64
+        assert labels.tolist() == batch[b"fine_labels"]
+        for (i, y, x, channel), value in np.ndenumerate(images):
+            assert value == batch[b"data"][i, 1024 * channel + 32 * y + x]
+
+
+def test_files_lie_in_the_archives_folder_or_in_data_dir_itself(folder, tmp_path_factory):
+    outer = tmp_path_factory.mktemp("outer")
+    shutil.copytree(folder, outer / FOLDER)
+    here, inside, itself = map(cifar100.load, (folder, outer, str(outer / FOLDER)))
+    for arrays in zip(here, inside, itself, strict=True):
+        assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
+
+
+def test_one_image_is_enough_and_none_is_not(folder):
+    (folder / "train").write_bytes(archives.batch_bytes(published("train", 1)))
+    assert cifar100.load(folder).labels.tolist() == [99]
+    (folder / "train").write_bytes(archives.batch_bytes(published("train", 0)))
+    refused(folder)
+
+
+def test_a_stranger_reads_what_the_published_pickler_writes(folder):
+    """Plain pickle gives the dict back, and neither numpy 2 nor Python 3 is in the file."""
+    raw = (folder / "train").read_bytes()
+    batch, wanted = pickle.loads(raw, encoding="bytes"), published("train", COUNTS["train"])
+    assert batch.keys() == wanted.keys() and np.array_equal(batch[b"data"], wanted[b"data"])
+    assert all(batch[key] == wanted[key] for key in wanted if key != b"data")
+    assert raw.startswith(b"\x80\x02") and b"numpy.core.multiarray" in raw
+    assert b"numpy._core" not in raw and b"_codecs" not in raw
+
+
+@pytest.mark.skipif(not FULL, reason="CIFAR100_DIR does not name the full set")
+def test_full_set_has_500_and_100_images_a_class():
+    data = cifar100.load(FULL)
+    assert data.images.shape == (50_000, 32, 32, 3) and data.test_images.shape == (10_000, 32, 32, 3)
+    assert np.bincount(data.labels).tolist() == [500] * 100
+    assert np.bincount(data.test_labels).tolist() == [100] * 100
+
+
+# ---------------------------------------------------------------- bad input
+
+def test_missing_folder_or_files_name_the_command(folder):
+    nowhere = folder / "no where"
+    refused(nowhere, f"no folder .*python -m utils.cifar100 fetch --data_dir='{nowhere}'`")
+    nowhere.mkdir()
+    refused(nowhere, f"no CIFAR-100 in .*--data_dir='{nowhere}'`")
+    (folder / "test").unlink()
+    refused(folder, f"lacks test; .*--data_dir={folder}`")
+    (folder / "train").rename(nowhere / "train")
+    nowhere.rename(folder / FOLDER)
+    refused(folder / FOLDER, f"lacks test; .*--data_dir={folder}`")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 200, 5000, -1])
+def test_truncated_batch(folder, keep):
+    path = folder / "train"
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(folder)
+
+
+@pytest.mark.parametrize("content", [
+    b"<html>404 Not Found</html>", bytes(5000), pickle.dumps([1, 2, 3], 2), pickle.dumps({}, 2),
+    (cifar10.HOME / "sample" / "test_batch").read_bytes()])
+def test_foreign_batch(folder, content):
+    (folder / "train").write_bytes(content)
+    refused(folder)
+
+
+def test_pixels_of_another_shape_or_type(folder):
+    pixels = published("train", COUNTS["train"])[b"data"]
+    for wrong in (pixels[:-1], pixels[:, :-3], pixels.reshape(-1)):
+        rewrite(folder / "train", data=wrong)
+        refused(folder, "must hold 7 images of 3,072 bytes")
+    for wrong in (pixels.astype(np.int16), np.asfortranarray(pixels), pixels.tolist(), b"pixels"):
+        rewrite(folder / "train", data=wrong)
+        refused(folder)
+
+
+def test_bad_labels(folder):
+    path, good = folder / "train", published("train", COUNTS["train"])[b"fine_labels"]
+    rewrite(path, fine_labels=good[:-1])
+    refused(folder, "must hold 6 images .* holds an array of shape \\(7, 3072\\) and 6 labels")
+    for outside in (100, -1, 2**70):
+        rewrite(path, fine_labels=[outside, *good[1:]])
+        refused(folder, "outside 0 to 99, so it is not CIFAR-100")
+    for wrong in ("3", 3.0, True, None, [3]):
+        rewrite(path, fine_labels=[wrong, *good[1:]])
+        refused(folder)
+    for wrong in (b"\1" * 7, dict.fromkeys(range(7)), np.arange(7), 7):
+        rewrite(path, fine_labels=wrong)
+        refused(folder)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_malicious_batch_executes_nothing(folder, attack):
+    (folder / "train").write_bytes(attack(folder / "was executed"))
+    refused(folder)
+    assert not (folder / "was executed").exists()
+
+
+# ---------------------------------------------------------------- fetch
+
+FILES = {split: archives.batch_bytes(published(split, count)) for split, count in COUNTS.items()}
+FILES |= {"meta": os.urandom(200_000), "file.txt~": b""}
+tar = functools.partial(forgery.tar, FOLDER, FILES)
+fetch = functools.partial(forgery.fetch, cifar100)
+complete = functools.partial(forgery.complete, FOLDER, FILES)
+
+
+@pytest.fixture
+def server(server):
+    server.content = tar()
+    server.url += "/cifar-100-python.tar.gz"
+    return server
+
+
+def test_fetch_whole_then_nothing_more(server, folder, tmp_path_factory, capsys):
+    root = tmp_path_factory.mktemp("new") / "cifar100"
+    fetch(server, root)
+    assert complete(root) and f"CIFAR-100 is complete in {root / FOLDER}" in capsys.readouterr().out
+    assert all(np.array_equal(a, b) for a, b in zip(cifar100.load(root), cifar100.load(folder), strict=True))
+    fetch(server, root)
+    fetch(server, folder)
+    assert server.asked == [None] and capsys.readouterr().out.count("already complete") == 2
+
+
+def test_fetch_mends_a_partial_set(server, folder):
+    (folder / "test").unlink()
+    fetch(server, folder)
+    assert len(cifar100.load(folder).test_labels) == COUNTS["test"]
+
+
+def test_fetch_goes_on_after_a_cut(server, tmp_path):
+    server.at_most = 100_000
+    with pytest.raises(UserError, match="goes on where it stopped"):
+        fetch(server, tmp_path)
+    have, server.at_most = (tmp_path / "cifar-100-python.tar.gz.part").stat().st_size, 10**9
+    fetch(server, tmp_path)
+    assert 0 < have <= 100_000 and server.asked == [None, f"bytes={have}-"] and complete(tmp_path)
+
+
+@pytest.mark.parametrize("spoil, says", [
+    (lambda a: a[:5000] + b"?" + a[5001:], "not the official archive"),
+    (lambda a: a + b"more", "not the official archive"),
+    (lambda a: a[:-1000], "ended after")])
+def test_fetch_corrupted_or_truncated(server, tmp_path, spoil, says):
+    archive, server.content = server.content, spoil(server.content)
+    with pytest.raises(UserError, match=says):
+        fetch(server, tmp_path, archive)
+    assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.parametrize("archive", [
+    tar(("../evil", b"evil")),
+    tar((FOLDER + "/other", b"evil")),
+    tar((FOLDER + "/train", b"", tarfile.SYMTYPE, "/etc/passwd"), leave_out=["train"]),
+    tar(leave_out=["meta"]),
+    forgery.tar("cifar-10-batches-py", FILES),
+    b"no archive at all"])
+def test_fetch_hostile_archive_writes_nothing(server, tmp_path, archive):
+    server.content = archive
+    with pytest.raises(UserError, match="CIFAR-100's 4 files"):
+        fetch(server, tmp_path / "in" / "data")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["in", "in/data"]
+
+
+def test_fetch_refused(server, tmp_path):
+    server.status = 404
+    with pytest.raises(UserError, match="HTTP 404"):
+        fetch(server, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_ends_in_one_sentence(tmp_path):
+    (tmp_path / "f").write_text("")
+    command = [sys.executable, "-m", "utils.cifar100", "fetch", f"--data_dir={tmp_path}/f/d"]
+    done = subprocess.run(command, cwd=cifar10.HOME.parent, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Cannot write" in done.stderr

@@ -1,0 +1,118 @@
+"""Reading a user's pictures, and drawing a ranked list of them."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils import figures
+from utils.data import pictures
+from utils.errors import UserError
+
+
+def test_a_picture_of_the_right_size_is_read_as_it_is(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(pictures.read(tmp_path / "a.png", 32), image)
+
+
+def test_grey_and_16_bit_pictures_keep_their_brightness(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for name in ("grey.png", "deep.png"):
+        np.testing.assert_array_equal(pictures.read(tmp_path / name, 32), np.stack([grey] * 3, axis=-1))
+
+
+def test_a_dark_16_bit_picture_stays_dark(tmp_path):
+    Image.fromarray(np.full((32, 32), 200, np.uint16)).save(tmp_path / "dark.png")
+    assert pictures.read(tmp_path / "dark.png", 32).max() <= 1
+
+
+def test_transparent_pictures_lie_on_white(tmp_path):
+    Image.new("RGBA", (40, 40), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    Image.new("RGBA", (40, 40), (0, 0, 0, 128)).save(tmp_path / "half.png")
+    palette = Image.new("P", (40, 40), 3)
+    palette.save(tmp_path / "palette.gif", transparency=3)
+    assert (pictures.read(tmp_path / "clear.png", 32) == 255).all()
+    assert abs(int(pictures.read(tmp_path / "half.png", 32).mean()) - 127) <= 1
+    assert (pictures.read(tmp_path / "palette.gif", 32) == 255).all()
+
+
+def test_any_shape_becomes_its_middle_square(tmp_path):
+    wide = np.zeros((64, 200, 3), np.uint8)
+    wide[:, 68:132] = 255
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    assert pictures.read(tmp_path / "wide.png", 32).min() > 230
+    Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "dot.png")
+    assert (pictures.read(tmp_path / "dot.png", 32) == (1, 2, 3)).all()
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    image = Image.new("RGB", (32, 32), "black")
+    image.paste("white", (0, 0, 32, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    read = pictures.read(tmp_path / "turned.jpg", 32)
+    assert read[-4:].mean() > 240 and read[:4].mean() < 15
+
+
+def test_what_is_no_picture_is_said(tmp_path):
+    (tmp_path / "words.png").write_text("these are words")
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
+    for name in ("words.png", "cut.png"):
+        with pytest.raises(UserError, match=f"{name} is not a picture"):
+            pictures.read(tmp_path / name, 32)
+    with pytest.raises(UserError, match="no picture at"):
+        pictures.read(tmp_path / "absent.png", 32)
+    with pytest.raises(UserError, match="cut.png is not a picture"):
+        pictures.read_all(tmp_path, 32)
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
+    for level, name in ((2, "b.png"), (1, "a.bmp"), (3, "C.JPG")):
+        Image.new("RGB", (8, 8), (level * 50,) * 3).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("left alone")
+    images, names = pictures.read_all(tmp_path, 32)
+    assert list(names) == ["C.JPG", "a.bmp", "b.png"]
+    np.testing.assert_allclose(images.mean((1, 2, 3)), [150, 50, 100], atol=2)
+
+
+@pytest.mark.parametrize("array", [
+    np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 3, 32, 32), np.uint8), np.zeros((32, 32, 3), np.uint8),
+    np.zeros((0, 32, 32, 3), np.uint8), np.zeros((4, 64, 64, 3), np.uint8)])
+def test_an_array_of_another_kind_is_refused(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(UserError, match=r"must be uint8 \[N, 32, 32, 3\]"):
+        pictures.read_all(tmp_path / "a.npy", 32)
+
+
+def test_what_is_neither_folder_nor_array_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words.npy").write_text("these are words")
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}]), allow_pickle=True)
+    with pytest.raises(UserError, match="holds no pictures"):
+        pictures.read_all(tmp_path / "empty", 32)
+    for name in ("words.npy", "objects.npy"):
+        with pytest.raises(UserError, match="neither a folder nor a .npy array"):
+            pictures.read_all(tmp_path / name, 32)
+    with pytest.raises(UserError, match="no folder or array"):
+        pictures.read_all(tmp_path / "absent", 32)
+
+
+def _has(picture, colour):
+    target = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    return (np.abs(picture[..., :3].astype(int) - target).sum(-1) < 6).sum() > 500  # a frame, not a soft edge
+
+
+def test_a_ranked_list_frames_right_and_wrong(tmp_path):
+    images = [np.full((32, 32, 3), 60, np.uint8)] * 9
+
+    def draw(right):
+        figures.ranked_list(tmp_path / "list.png", images[0], "a $query", images, ["0.1"] * 9, right)
+        return np.asarray(Image.open(tmp_path / "list.png"))
+
+    mixed, unknown = draw([True] + [False] * 8), draw([None] * 9)
+    assert _has(mixed, figures.RIGHT) and _has(mixed, figures.WRONG) and not _has(mixed, figures.UNKNOWN)
+    assert _has(unknown, figures.UNKNOWN) and not _has(unknown, figures.RIGHT)
+    with pytest.raises(UserError, match="cannot be written"):
+        figures.ranked_list(tmp_path / "nowhere" / "list.png", images[0], "", [], [], [])

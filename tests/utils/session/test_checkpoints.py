@@ -1,0 +1,281 @@
+"""Checkpoints: whole or not at all, refused with the setting to change, pretrained weights by name."""
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from config import Config
+from model import gpq
+from model.networks import layers
+from model.tf1 import tf
+from utils.errors import UserError
+from utils.session import checkpoints, pretrained
+
+CONFIG = Config(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
+DATA, INDEX = checkpoints.PARTS
+
+
+def variables_for(config, more=("Fixed_VGG/dense/bias",)):
+    """Random float32 variables Z, C and [4]-shaped `more`, as a checkpoint of `config` holds them."""
+    dimension = config.n_book * config.len_code
+    shapes = {"Z": [config.intn_word, dimension], "C": [config.n_CLASSES, dimension]}
+    shapes |= dict.fromkeys(more, [4])
+    return [tf.get_variable(name, shape) for name, shape in shapes.items()]
+
+
+def write(path, config=CONFIG, **more):
+    """A checkpoint of random numbers at `path`, made in a graph of its own. Returns {name: array}."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        variables = variables_for(config, **more)
+        session.run(tf.global_variables_initializer())
+        checkpoints.save(session, path, checkpoints.saver(variables), {"step": 7})
+        return session.run({v.op.name: v for v in variables})
+
+
+def read(path):
+    reader = checkpoints.reader(path)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def names_in(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def refusal(session, path, config=CONFIG, needed=CONFIG):
+    """What `restore` says, on one line, when a network of `needed` asks for the checkpoint."""
+    variables = variables_for(needed)
+    session.run(tf.global_variables_initializer())
+    before = session.run(variables)
+    with pytest.raises(UserError) as error:
+        checkpoints.restore(session, path, variables, config)
+    for one, other in zip(before, session.run(variables), strict=True):
+        np.testing.assert_array_equal(one, other)
+    message = str(error.value)
+    assert "\n" not in message and str(path) in message
+    return message
+
+
+def test_round_trip(session, tmp_path):
+    path = tmp_path / "20.ckpt"
+    written = write(path)
+    assert names_in(tmp_path) == [f"20.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
+    assert json.loads((tmp_path / "20.ckpt.json").read_text()) == {"step": 7}
+    variables = variables_for(CONFIG)
+    checkpoints.restore(session, path, variables, CONFIG)
+    assert equal(session.run({v.op.name: v for v in variables}), written)
+
+
+def test_saving_again_replaces(tmp_path):
+    path = tmp_path / "20.ckpt"
+    first, second = write(path), write(path)
+    assert not equal(first, second) and equal(read(path), second)
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.ENOSPC, "No space left on device"),
+    tf.errors.ResourceExhaustedError(None, None, "write failed; No space left on device\nmore lines")])
+def test_a_full_disk_leaves_the_earlier_checkpoint(session, tmp_path, monkeypatch, error):
+    path = tmp_path / "20.ckpt"
+    written, fingerprint = write(path), checkpoints.fingerprint(path)
+    saver = checkpoints.saver(variables_for(CONFIG))
+
+    def half(session, prefix, **_):
+        Path(f"{prefix}{DATA}").write_bytes(b"half of it")
+        raise error
+
+    monkeypatch.setattr(saver, "save", half)
+    with pytest.raises(UserError, match="20.ckpt could not be written .*No space left on device") as said:
+        checkpoints.save(session, path, saver, {"step": 8})
+    assert "\n" not in str(said.value)
+    assert names_in(tmp_path) == [f"20.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
+    assert equal(read(path), written) and checkpoints.fingerprint(path) == fingerprint
+    assert json.loads((tmp_path / "20.ckpt.json").read_text()) == {"step": 7}
+
+
+def test_saving_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(UserError, match="could not be written"):
+            write(folder / "20.ckpt")
+
+
+def test_delete_takes_one_checkpoint_alone(tmp_path):
+    for name in ("20.ckpt", "200.ckpt"):
+        write(tmp_path / name)
+    checkpoints.delete(tmp_path / "20.ckpt")
+    checkpoints.delete(tmp_path / "20.ckpt")
+    assert names_in(tmp_path) == [f"200.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
+
+
+def test_fingerprint_knows_the_weights(tmp_path):
+    one, other = tmp_path / "1.ckpt", tmp_path / "2.ckpt"
+    write(one)
+    write(other)
+    assert checkpoints.fingerprint(one) != checkpoints.fingerprint(other)
+    for part in checkpoints.PARTS:
+        Path(f"{other}{part}").write_bytes(Path(f"{one}{part}").read_bytes())
+    assert checkpoints.fingerprint(one) == checkpoints.fingerprint(other)
+
+
+def test_absent(session, tmp_path):
+    assert "there is no checkpoint at" in refusal(session, tmp_path / "20.ckpt")
+    with pytest.raises(UserError, match="there is no checkpoint"):
+        checkpoints.fingerprint(tmp_path / "20.ckpt")
+
+
+@pytest.mark.parametrize("lost", checkpoints.PARTS)
+def test_half_deleted(session, tmp_path, lost):
+    path = tmp_path / "20.ckpt"
+    write(path)
+    Path(f"{path}{lost}").unlink()
+    assert f"{path}{lost} is missing" in refusal(session, path)
+
+
+@pytest.mark.parametrize("part", checkpoints.PARTS)
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_truncated(session, tmp_path, part, keep):
+    path = tmp_path / "20.ckpt"
+    write(path)
+    file = Path(f"{path}{part}")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:int(keep * len(whole))])
+    assert "copy it there again" in refusal(session, path)
+
+
+def test_one_wrong_byte(session, tmp_path):
+    path = tmp_path / "20.ckpt"
+    write(path)
+    file = Path(f"{path}{DATA}")
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
+    assert "is damaged" in refusal(session, path)
+
+
+def test_no_checkpoint_at_all(session, tmp_path):
+    path = tmp_path / "20.ckpt"
+    for part in checkpoints.PARTS:
+        Path(f"{path}{part}").write_text("<html>404</html>" * 50)
+    assert "is not a readable checkpoint" in refusal(session, path)
+
+
+@pytest.mark.parametrize("names", [["weights"], ["Z"], ["Z", "C"]])
+def test_of_another_program(session, tmp_path, names):
+    path = tmp_path / "20.ckpt"
+    with tf.Graph().as_default(), tf.Session() as another:
+        variables = [tf.get_variable(name, [4]) for name in names]
+        another.run(tf.global_variables_initializer())
+        checkpoints.save(another, path, checkpoints.saver(variables), {})
+    assert "is not a checkpoint of GPQ" in refusal(session, path)
+
+
+def test_of_another_network(session, tmp_path):
+    path = tmp_path / "20.ckpt"
+    write(path, more=["F/dense/bias"])
+    assert "Fixed_VGG/dense/bias as nothing" in refusal(session, path)
+
+
+@pytest.mark.parametrize("made_with", [
+    {"n_book": 6}, {"bn_word": 4}, {"n_CLASSES": 21}, {"len_code": 5}, {"n_book": 7, "len_code": 1}])
+def test_of_other_settings(session, tmp_path, made_with):
+    """It names the setting to change and, when that is followed, accepts the checkpoint."""
+    path = tmp_path / "20.ckpt"
+    theirs = CONFIG.model_copy(update=made_with)
+    write(path, theirs)
+    message = refusal(session, path)
+    if len(made_with) > 1:  # then no one setting mends it
+        assert "n_book" in message and "len_code" in message and "." not in message.partition("; set ")[2]
+        return
+    (name, value), = made_with.items()
+    assert message.endswith(f"; set {name}={value}")
+    with tf.Graph().as_default(), tf.Session() as another:
+        checkpoints.restore(another, path, variables_for(theirs), theirs)
+
+
+def test_of_another_backbone(session, tmp_path):
+    path, bias = tmp_path / "20.ckpt", ["CNN_F/dense/bias"]
+    write(path, more=bias)
+    assert refusal(session, path).endswith("; set backbone=cnn_f")
+    with tf.Graph().as_default(), tf.Session() as another:
+        theirs = CONFIG.model_copy(update={"backbone": "cnn_f"})
+        checkpoints.restore(another, path, variables_for(theirs, bias), theirs)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A Session with the retrieval graph's variables, uninitialised."""
+    with tf.Graph().as_default():
+        gpq.retrieval_graph(tf.placeholder(tf.uint8, [1, 32, 32, 3]), CONFIG)
+        with tf.Session() as session:
+            yield session
+
+
+def pretrained_f(variables):
+    """{name: random float32 array} of `variables`."""
+    generator = np.random.default_rng(0)
+    return {v.name: generator.standard_normal(v.shape.as_list(), np.float32) for v in variables}
+
+
+def test_pretrained_f(network, tmp_path):
+    """The release's file holds these 40, by name; what it has of the dense layer is left alone."""
+    network.run(tf.global_variables_initializer())
+    variables = tf.trainable_variables("Fixed_VGG/")
+    dense = [v for v in variables if "/dense/" in v.name]
+    before, arrays = network.run(dense), pretrained_f(variables)
+    scipy.io.savemat(tmp_path / "F.mat", arrays)  # which makes each vector [1, n]
+    assert pretrained.load_pretrained(network, tmp_path / "F.mat") == 40
+    for one, other in zip(before, network.run(dense), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for variable, value in zip(variables, network.run(variables), strict=True):
+        if variable not in dense:
+            np.testing.assert_array_equal(value, arrays[variable.name], err_msg=variable.name)
+
+
+@pytest.fixture
+def small_f(session):
+    """The variables of a one-layer F, and a Session."""
+    with tf.variable_scope("Fixed_VGG"):
+        x, _ = layers.conv_bn_relu(tf.zeros([1, 4, 4, 3]), 6, "conv2d", "batch0", training=False)
+        layers.dense(tf.reshape(x, [16, 6]), 4)
+    return [v for v in tf.trainable_variables() if "/dense/" not in v.name]
+
+
+def test_pretrained_singletons_and_doubles(session, small_f, tmp_path):
+    arrays = pretrained_f(small_f)
+    scipy.io.savemat(tmp_path / "F.mat", {name: array[None, ..., None].astype(float)
+                                          for name, array in arrays.items()})
+    assert pretrained.load_pretrained(session, tmp_path / "F.mat") == 4
+    for variable in small_f:
+        np.testing.assert_array_equal(session.run(variable), arrays[variable.name])
+
+
+@pytest.mark.parametrize("other", [None, np.zeros([6, 3, 3, 3], np.float32), "text", np.zeros(0, np.float32),
+                                   {"a": 1.0}])
+def test_pretrained_of_another_network(session, small_f, tmp_path, other):
+    arrays = pretrained_f(small_f)
+    name = "Fixed_VGG/conv2d/kernel:0"
+    arrays[name] = other
+    scipy.io.savemat(tmp_path / "F.mat", {key: value for key, value in arrays.items() if value is not None})
+    with pytest.raises(UserError, match=rf"F.mat does not hold {name} as \[3, 3, 3, 6\]"):
+        pretrained.load_pretrained(session, tmp_path / "F.mat")
+
+
+@pytest.mark.parametrize("damage", [
+    lambda whole: b"", lambda whole: b"no .mat file", lambda whole: whole[:200],
+    lambda whole: whole[:len(whole) // 2], lambda whole: whole[:160] + bytes(40) + whole[200:],
+    lambda whole: b"\x89HDF\r\n\x1a\n" + bytes(1000)],
+    ids=["empty", "text", "header", "half", "hole", "HDF5"])
+def test_pretrained_that_is_damaged(session, small_f, tmp_path, damage):
+    path = tmp_path / "F.mat"
+    scipy.io.savemat(path, pretrained_f(small_f), do_compression=True)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match="F.mat is not a readable .mat file") as error:
+        pretrained.load_pretrained(session, path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,72 @@
+"""Train the same graph where JAX runs and TensorFlow does not (CUDA 13, TPU).
+
+    python -m utils.accelerate export --n_book=12 --seed=1 --out=runs     # here; any settings, any number of times
+    python -m utils.accelerate export-pretraining --out=runs
+    python runs/train.py                                                  # there, with jax, flatbuffers and numpy
+    python -m utils.accelerate import runs/48bits-seed1 --out=models/48bits_example.ckpt
+    python -m utils.accelerate import runs/pretraining_seed0 --out=models/CIFAR100_pretrained.mat
+
+The training step of model/, augmentation, gradients, Adam and moving averages included, is lowered to StableHLO.
+An exported run holds it (`step.jaxexport`), the initial weights, the images of every step, and what made it; the
+images lie beside the runs. Nothing of the model is written twice, and the batches are those of train.py. With
+eval_term set, an import judges the weights as train.py would at its end.
+"""
+import sys
+
+from pydantic_settings import CliPositionalArg
+
+from config import Config, Pretraining
+from utils import errors
+from utils.accelerate.export import export
+from utils.accelerate.imports import import_run
+from utils.errors import UserError
+from utils.paper import cells
+from utils.settings import from_command_line
+from utils.training import task as tasks
+
+
+class Export(Config):
+    """GPQ's settings, and where to write the run."""
+
+    out: str
+    """Folder of runs. A new run gets a folder in it."""
+
+
+class ExportPretraining(Pretraining):
+    """The pretraining's settings, and where to write the run."""
+
+    out: str
+    """Folder of runs. A new run gets a folder in it."""
+
+
+class Import(Config):
+    """A trained run, what to make of it, and any settings that it must have been made with."""
+
+    run: CliPositionalArg[str]
+    """Folder of a trained run, or of runs where there is only one."""
+
+    out: str
+    """Checkpoint to write, or .mat file of F in the release's form."""
+
+
+def main():
+    command, *arguments = sys.argv[1:] or [""]
+    if command == "export":
+        config = from_command_line(Export, arguments)
+        name = cells.name({name: getattr(config, name) for name in Config.model_fields})
+        print(export(tasks.GPQ(config), name, config.out, config))
+    elif command == "export-pretraining":
+        config = from_command_line(ExportPretraining, arguments)
+        print(export(tasks.Pretraining(config), f"pretraining_seed{config.seed}", config.out, config))
+    elif command == "import":
+        config = from_command_line(Import, arguments)
+        named = config.model_dump(mode="json", include=config.model_fields_set - {"run", "out"})
+        import_run(config.run, config.out, named)
+        print(f"{config.out} is made of {config.run}")
+    else:
+        raise UserError("say what to do: python -m utils.accelerate export, export-pretraining or import, each with "
+                        "--help")
+
+
+if __name__ == "__main__":
+    errors.run(main)

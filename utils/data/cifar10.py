@@ -1,0 +1,134 @@
+"""CIFAR-10 from its published python batches: read, checked, split and fetched.
+
+    python -m utils.cifar10 fetch [--data_dir=cifar10]
+    python -m utils.cifar10 sample --data_dir=FULL --out=cifar10/sample
+
+Three numbers describe an image here: its index in what was loaded, its position among the published 60,000
+(batches 1 to 5, then test), and its rank in the release's class-sorted order (`cifar10/release_order.npy`).
+Every role follows from the rank alone, so the full set and the sample are split by the same lines.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from utils.data import archives
+from utils.data.data import Data
+from utils.errors import UserError
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+SIZE = 170_498_071  # bytes
+MD5 = "c58f30108f718f92721af3b95e74349a"
+
+BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6)) + ("test_batch",)
+ARCHIVE = archives.Archive(
+    title="CIFAR-10", module="utils.cifar10", url=URL, size=SIZE, md5=MD5, folder="cifar-10-batches-py",
+    batches=BATCHES, others=("batches.meta", "readme.html"), label_key=b"labels", n_classes=10)
+POSITIONS = "positions.npy"  # the mark of a sample
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+N_IMAGES, PER_BATCH, PER_CLASS = 60_000, 10_000, 6_000
+HOME = Path(__file__).resolve().parents[2] / "cifar10"
+
+
+def load(data_dir, protocol=1, known_classes=tuple(range(7))):
+    """Read CIFAR-10 and split it; where `data_dir` has no full set, the sample, said in one line on stderr.
+
+    data_dir: the folder of the published batches or of a sample, or one that holds `cifar-10-batches-py/` or
+        `sample/`.
+    protocol 1 (release): every 60th rank is a query; of each class's other 5,900 the first 500 are labelled,
+        the last 5,400 are both unlabelled and gallery.
+    protocol 2 (section 4.2): the first 3,000 ranks of each class are "train", the last 3,000 "test"; labelled
+        are the train images of `known_classes`, queries the test images of the other classes, and the rest is
+        both unlabelled and gallery.
+    known_classes: labels, int; used by protocol 2 alone.
+    The sample is every tenth image of each role, so its roles are those of the full set.
+
+    Returns `Data`. Raises `UserError` for a missing folder, a partly present set, a damaged, foreign or
+    malicious batch, labels that are not the published ones, and an impossible protocol.
+    """
+    folder = _find(data_dir)
+    sample = (folder / POSITIONS).is_file()
+    positions = _positions(folder / POSITIONS) if sample else np.arange(N_IMAGES, dtype=np.int32)
+    images, labels = _read_images(folder, np.bincount(positions // PER_BATCH, minlength=len(BATCHES)))
+    rank = np.argsort(_release_order())[positions]
+    if np.any(labels != rank // PER_CLASS):
+        raise UserError(f"The labels in {folder} are not the published ones, so the split would not hold; "
+                        f"delete the batches there and run `{_fetch_command(data_dir)}`.")
+    if sample and not folder.samefile(data_dir):
+        print(f"No full CIFAR-10 in {data_dir}: using the sample of {len(labels):,} images in {folder}; "
+              f"for all of it run `{_fetch_command(data_dir)}`.", file=sys.stderr)
+    by_rank = np.argsort(rank).astype(np.int32)
+    query, labelled, gallery = (by_rank[role] for role in _roles(rank[by_rank], protocol, known_classes))
+    return Data(images, labels, positions, query, labelled, gallery, gallery, CLASS_NAMES, sample)
+
+
+def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
+    """Download the official archive into `data_dir` and unpack it there; where the full set is, do nothing.
+
+    size: of the archive, bytes; md5: its hexadecimal digest. Raises what `archives.fetch` raises.
+    """
+    root = Path(data_dir)
+    if any(not archives.missing(ARCHIVE, folder) and not (folder / POSITIONS).exists()
+           for folder in archives.folders(ARCHIVE, root)):
+        print(f"CIFAR-10 is already complete in {root}.")
+        return
+    archives.fetch(ARCHIVE._replace(url=url, size=size, md5=md5), root)
+
+
+def _roles(rank, protocol, known_classes):
+    """Masks (query, labelled, gallery), bool [N] each, of the images of the given ranks, int [N]."""
+    label, place = np.divmod(rank, PER_CLASS)
+    if protocol == 1:
+        query = place % 60 == 0
+        labelled = ~query & (place - place // 60 - 1 < 500)  # the place among its class's 5,900 others
+        return query, labelled, ~query & ~labelled
+    if protocol != 2:
+        raise UserError(f"protocol {protocol!r} is unknown; it must be 1 or 2.")
+    if not set() < set(known_classes) < set(range(len(CLASS_NAMES))):
+        raise UserError(f"known_classes {known_classes!r} must name one to nine of the labels 0 to 9.")
+    train, known = place < PER_CLASS // 2, np.isin(label, list(known_classes))
+    return ~train & ~known, train & known, train != known
+
+
+def _release_order():
+    """int32 [60000]: the published position of each rank, the release's sort of the labels."""
+    return np.load(HOME / "release_order.npy")
+
+
+def _fetch_command(folder):
+    root = Path(folder)
+    return archives.fetch_command(ARCHIVE, root.parent if root.name == "sample" else root)
+
+
+def _find(data_dir):
+    """The folder with all six batches: the full set's, else the sample's."""
+    root, command = Path(data_dir), _fetch_command(data_dir)
+    if not root.is_dir():
+        raise UserError(f"There is no folder {root}; set data_dir or run `{command}`.")
+    for candidates in (archives.folders(ARCHIVE, root), (root / "sample", HOME / "sample")):
+        if folder := archives.find(ARCHIVE, candidates, command):
+            return folder
+    raise UserError(f"There is no CIFAR-10 in {root}; run `{command}`.")
+
+
+def _positions(path):
+    """The sample's published positions, int32 [N], ascending."""
+    try:
+        positions = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is damaged; restore the sample or fetch the full set.") from error
+    sound = positions.dtype == np.int32 and positions.ndim == 1 and len(positions) > 0
+    if not sound or np.any(np.diff(positions) <= 0) or positions[0] < 0 or positions[-1] >= N_IMAGES:
+        raise UserError(f"{path} must hold ascending int32 positions below {N_IMAGES:,}; restore the sample.")
+    return positions
+
+
+def _read_images(folder, counts):
+    """(images uint8 [N, 32, 32, 3], labels int64 [N]) of the six batches, which hold `counts` images each."""
+    images, labels, start = np.empty((counts.sum(), 32, 32, 3), np.uint8), [], 0
+    for name, count in zip(BATCHES, counts, strict=True):
+        batch = archives.read_batch(ARCHIVE, folder / name, _fetch_command(folder), count)
+        images[start:start + count] = archives.as_images(batch[b"data"])
+        labels += batch[b"labels"]
+        start += count
+    return images, np.array(labels, np.int64)

@@ -1,0 +1,120 @@
+"""Checkpoints under the release's variable names: saving whole or not at all, restoring, pretrained weights."""
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from model.networks.layers import SCOPES
+from model.tf1 import tf
+from utils.errors import UserError
+
+PARTS = (".data-00000-of-00001", ".index")
+OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+
+
+def weights():
+    """The graph's variables that a release's Demo restores."""
+    return [v for v in tf.global_variables() if is_weight(v.op.name)]
+
+
+def is_weight(name):
+    """Whether a variable of that name is neither the optimiser's nor the step."""
+    return not name.endswith(OPTIMISER) and name != "global_step"
+
+
+def saver(variables):
+    """A Saver of `variables` for `save`."""
+    return tf.train.Saver(variables, max_to_keep=None)
+
+
+def save(session, path, saver, about):
+    """Write the saver's variables to the checkpoint `path` (a prefix) and `about` to `path`.json.
+
+    All files are complete in a folder beside it before any takes its name, so that a half-written checkpoint
+    never replaces a good one; `path`.json goes first and comes last, so that it always tells of the weights beside
+    it. Raises UserError where the disk refuses.
+    """
+    path = Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            unfinished = Path(folder)
+            saver.save(session, str(unfinished / path.name), write_meta_graph=False, write_state=False)
+            (unfinished / f"{path.name}.json").write_text(json.dumps(about, indent=1) + "\n")
+            Path(f"{path}.json").unlink(missing_ok=True)
+            for file in sorted(unfinished.iterdir()):
+                os.replace(file, path.parent / file.name)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"the checkpoint {path} could not be written ({first_line(error)}); "
+                        "earlier checkpoints are untouched: make room and go on with --resume") from error
+
+
+def delete(path):
+    """Remove the checkpoint `path` and what lies beside it under its name."""
+    for suffix in (*PARTS, ".json"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def reader(path):
+    """A reader of the checkpoint `path`. Raises UserError where it is absent, incomplete or damaged."""
+    there = [os.path.exists(f"{path}{part}") for part in PARTS]
+    if not any(there):
+        raise UserError(f"there is no checkpoint at {path}; set model_load_path to one, or make it with train.py")
+    if not all(there):
+        lost = f"{path}{PARTS[there.index(False)]}"
+        raise UserError(f"the checkpoint {path} is incomplete, {lost} is missing; copy it there again")
+    try:
+        return tf.train.NewCheckpointReader(str(path))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is not a readable checkpoint ({first_line(error)}); copy it there again") from error
+
+
+def restore(session, path, variables, config):
+    """Load `variables` from the checkpoint `path`.
+
+    Raises UserError where the file is absent or damaged, and where it was made with other settings than
+    `config`, naming the setting to change.
+    """
+    shapes = reader(path).get_variable_to_shape_map()
+    if any(variable.op.name == "Z" for variable in variables):
+        _check_settings(path, shapes, config)
+    for variable in variables:
+        if shapes.get(variable.op.name) != variable.shape.as_list():
+            raise UserError(f"{path} holds {variable.op.name} as {shapes.get(variable.op.name, 'nothing')}, "
+                            f"the network needs {variable.shape.as_list()}; it is no checkpoint of this network")
+    try:
+        saver(variables).restore(session, str(path))
+    except (tf.errors.OpError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}); copy it there again") from error
+
+
+def _check_settings(path, shapes, config):
+    if any(len(shapes.get(name, [])) != 2 for name in "ZC"):
+        raise UserError(f"{path} is not a checkpoint of GPQ: it has no tables Z and C; set model_load_path to another")
+    made_with = [name for name, scope in SCOPES.items() if any(part.startswith(f"{scope}/") for part in shapes)]
+    if made_with and config.backbone not in made_with:
+        raise UserError(f"{path} holds another F than {config.backbone}, which the settings ask for; "
+                        f"set backbone={made_with[0]}")
+    (codewords, dimension), classes = shapes["Z"], shapes["C"][0]
+    if codewords != config.intn_word:
+        raise UserError(f"{path} has {codewords} codewords a codebook, the settings ask for {config.intn_word}; "
+                        f"set bn_word={codewords.bit_length() - 1}")
+    if dimension != config.n_book * config.len_code:
+        mend = (f"n_book={dimension // config.len_code}" if dimension % config.len_code == 0
+                else f"len_code={dimension // config.n_book}" if dimension % config.n_book == 0
+                else f"n_book and len_code, whose product is {dimension}")
+        raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.n_book} x "
+                        f"{config.len_code}; set {mend}")
+    if classes != config.n_CLASSES:
+        raise UserError(f"{path} knows {classes} classes, the settings ask for {config.n_CLASSES}; "
+                        f"set n_CLASSES={classes}")
+
+
+def fingerprint(path):
+    """The SHA-256 of a checkpoint's weights file, as hexadecimal text."""
+    reader(path)
+    return hashlib.sha256(Path(f"{path}{PARTS[0]}").read_bytes()).hexdigest()
+
+
+def first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
