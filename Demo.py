@@ -1,34 +1,37 @@
-"""Restore a checkpoint, search CIFAR-10 by compact codes, print mAP and save a ranked list.
+"""Restore a checkpoint, search the data set by compact codes, print mAP and save a ranked list.
 
     python Demo.py
     python Demo.py --query=307
     python Demo.py --image=cat.png
-    python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python -m utils.encode)
+    python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
+    python Demo.py --method=classifier                      # a checkpoint of another method
 
-The retrieval database is kept in model_save_path and used again while checkpoint, data and settings are the same.
+It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
+else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
+settings are the same.
 """
-import hashlib
 import time
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
-from config import Config
 from model.tf1 import tf
-from utils import errors, figures
-from utils.data import cifar10, pictures
-from utils.data.relevance import relevance
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database, load, save
+from utils import errors, figures, settings
+from utils.data import pictures, sets
+from utils.retrieval import evaluation, metrics, search
+from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
-from utils.settings import from_command_line
+from utils.training import folder
 
 SHOWN = 15
 
 
-class Options(Config):
-    """GPQ's settings, and what to search for."""
+class Options(BaseModel):
+    """Search with the settings of config.py."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     query: int = 0
     """Number of the query whose ranked list is drawn, from 0."""
@@ -37,7 +40,7 @@ class Options(Config):
     """A picture of your own to search for in place of a query."""
 
     database: str = ""
-    """A database of your own pictures to search in, made by `python -m utils.encode`; needs --image."""
+    """A database of your own pictures to search in, made by `python encode.py`; needs --image."""
 
 
 class Stages:
@@ -55,62 +58,65 @@ class Stages:
         return ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
 
 
-def gallery_database(encoder, data, config):
+def gallery_database(encoder, data, checkpoint, config):
     """The database of the gallery, from its file while that is good for this checkpoint, data and settings."""
-    path = Path(config.model_save_path) / f"{Path(config.checkpoint).name}.database.npz"
-    images = data.images[data.gallery]
-    made = {**made_of(config), "protocol": config.protocol,
-               "images": hashlib.sha256(images.tobytes()).hexdigest()}
+    path = Path(config.model_save_path) / f"{Path(checkpoint).name}.database.npz"
+    made = {**made_of(config, checkpoint), "protocol": config.protocol, "known_classes": list(config.known_classes),
+            "data": data.source.sha256}
     if path.exists():
-        kept = load(path)
+        kept = Database.load(path)
         if kept.made_of == made:
             print(f"Retrieval database from {path}")
             return kept
-    _, codes = encoder(images, "encoding the gallery")
-    database = Database(codes, encoder.codebooks(), data.labels[data.gallery], made)
+    _, codes = encoder(data.images[data.gallery], "encoding the gallery")
+    database = encoder.database(codes, data.labels[data.gallery], made)
     try:
-        save(path, database)
+        database.save(path)
     except errors.UserError as error:
         print(f"The retrieval database is not kept: {error}")
     return database
 
 
 def evaluate(config):
-    """Print mAP over CIFAR-10's queries and draw one query's ranked list, or that of the user's picture."""
+    """Print mAP over the data set's queries and draw one query's ranked list, or that of the user's picture."""
     stages = Stages()
-    data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
+    data = sets.load(config)
     if not 0 <= config.query < len(data.query):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
-                               + (" in the sample" if data.sample else "") + "; choose one of them")
+                               + (" in the sample" if data.source.part == "the sample" else "")
+                               + "; choose one of them")
     picture = pictures.read(config.image, config.image_size) if config.image else data.images[data.query[config.query]]
-    relevant = relevance(config.cifar10_label_sim_path, data)
+    asked = evaluation.question(data, config)
+    checkpoint = folder.chosen(config)
+    folder.check_use(checkpoint, config, data.source)
     stages.done("data")
     with tf.Graph().as_default(), machine.session(config) as session:
-        encoder = Encoder(config, session, config.checkpoint)
+        encoder = Encoder(config, session, checkpoint)
         stages.done("restore")
-        database = gallery_database(encoder, data, config)
+        database = gallery_database(encoder, data, checkpoint, config)
         stages.done("database")
-        queries, _ = encoder(data.images[data.query], "encoding the queries")
+        queries, _ = encoder(data.images[asked.queries], "encoding the queries")
         (shown,), _ = encoder(picture[np.newaxis])
         stages.done("queries")
-    if relevant is None:
-        relevant = data.labels[data.query]
-    mean = metrics.mean_average_precision(database, queries, relevant, config.n_DB)
+    mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB)
     stages.done("search")
-    print(f"{config.checkpoint} mAP: {mean:.4f}")
+    print(f"{checkpoint} mAP: {mean:.4f}")
 
     distances, places = search.search(database, shown[np.newaxis], SHOWN)
-    titles = [f"{data.class_names[database.labels[i]]}\n{d:.3f}" for d, i in zip(distances[0], places[0], strict=True)]
-    label = None if config.image else data.labels[data.query[config.query]]
-    right = [None if label is None else database.labels[i] == label for i in places[0]]
-    name = Path(config.image).stem if config.image else config.query
-    title = Path(config.image).name if config.image else f"query {name}\n{data.class_names[label]}"
+    names = [", ".join(data.class_names[k] for k in np.flatnonzero(database.labels[i])) for i in places[0]]
+    titles = [f"{name}\n{d:.3f}" for d, name in zip(distances[0], names, strict=True)]
+    if config.image:
+        name, title, right = Path(config.image).stem, Path(config.image).name, [None] * len(titles)
+    else:
+        labels = data.labels[data.query[config.query]]
+        name = config.query
+        title = f"query {name}\n{', '.join(data.class_names[k] for k in np.flatnonzero(labels))}"
+        right = [bool(np.any(database.labels[i] & labels)) for i in places[0]]
     figure = f"retrieval_result_{name}.png"
     figures.ranked_list(figure, picture, title, list(data.images[data.gallery[places[0]]]), titles, right)
     stages.done("figure")
-    n_distinct = len(search.distinct(database.codes).counts)
-    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {n_distinct} distinct codes of "
-          f"{config.n_bits} bits; ranked list: {figure}")
+    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {len(database.gallery.vectors)} distinct "
+          f"codes of {config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
 
 
@@ -119,14 +125,16 @@ def search_own(config):
     if not config.image:
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     picture = pictures.read(config.image, config.image_size)
-    database = load(config.database)
-    for key, value in made_of(config).items():
+    database = Database.load(config.database)
+    checkpoint = folder.chosen(config)
+    folder.check_use(checkpoint, config)
+    for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key) != value:
-            this = config.checkpoint if key == "checkpoint" else f"{key}={value}"
+            this = checkpoint if key == "checkpoint" else f"{key}={value}"
             raise errors.UserError(f"{config.database} was not made with {this}; make it again with "
-                                   "python -m utils.encode, or set that as it was")
+                                   "python encode.py, or set that as it was")
     with tf.Graph().as_default(), machine.session(config) as session:
-        (feature,), _ = Encoder(config, session, config.checkpoint)(picture[np.newaxis])
+        (feature,), _ = Encoder(config, session, checkpoint)(picture[np.newaxis])
     distances, places = search.search(database, feature[np.newaxis], SHOWN)
     source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
@@ -146,7 +154,7 @@ def search_own(config):
 
 
 def main():
-    config = from_command_line(Options)
+    config = settings.from_command_line(Options)
     (search_own if config.database else evaluate)(config)
 
 

@@ -1,28 +1,43 @@
-"""Every setting of GPQ. Edit the values here, or override them: `python train.py --n_book=6 --total_epochs=40`.
+"""Every setting. Edit the values here, or override them: `python train.py --n_book=6 --total_epochs=40`.
 
-The names and defaults are the release's; the last group is what this port adds. Each entry says its meaning,
-range, unit and, where it has one, its symbol in the paper. Nothing is read from here behind a caller's back:
-a script makes one `Config` and hands it on.
+`Config` holds what all methods share, a class below it what is a method's own; GPQ's names and defaults are the
+release's. Each entry says its meaning, range, unit and, where it has one, its symbol in the paper. A script makes one
+object of settings and hands it on. The defaults as first published lie in released.json, by which old results are
+named and read: an edit here never changes what they mean.
 """
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+method = "gpq"
+"""The method that every script takes unless --method says another: a name of METHODS, at the end of this file."""
+
 
 class Config(BaseSettings):
-    """GPQ's settings."""
+    """The settings that all methods share."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True,
         cli_prog_name=Path(sys.argv[0]).name, case_sensitive=True, cli_hide_none_type=True,
         protected_namespaces=(), allow_inf_nan=False)
 
+    published: ClassVar[str]
+    """The name under which released.json keeps the defaults of this class as first published."""
+
+    final: ClassVar[str]
+    """Name of the checkpoint that a finished training leaves in model_save_path; {n_bits} stands for its bits."""
+
+    needs: ClassVar[dict] = {"known_classes": ("protocol", 2), "n_validation": ("eval_term", None),
+                             "pseudo_confidence": ("pseudo_labels", None),
+                             "decay_rate": ("decay", "staircase"), "decay_steps": ("decay", "staircase")}
+    """{setting: (another, value)}: it has an effect only where the other has that value; None for any but 0."""
+
     # Paths
     data_dir: str = "./cifar10"
-    """Folder of the CIFAR-10 python batches. Its `sample/` stands in where the full set is absent."""
+    """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
 
     ImagNet_pretrained_path: str = "./models/ImageNet_pretrained.mat"
     """Pretrained F, arrays by variable name. Where it is absent, training starts from random weights."""
@@ -31,13 +46,22 @@ class Config(BaseSettings):
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
 
     model_load_path: str = "./models/{n_bits}bits_example.ckpt"
-    """Checkpoint that Demo.py restores; {n_bits} stands for the code length. Training's last checkpoint gets this
-    name, in `model_save_path`."""
+    """Checkpoint that Demo.py and encode.py restore; {n_bits} stands for the code length. Left as it is, it is the
+    shipped example, taken where model_save_path has no finished training of these settings."""
 
     cifar10_label_sim_path: str = "./cifar10/cifar10_Similarity.mat"
     """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
 
     # Data
+    dataset: Literal["cifar10", "cifar100"] = "cifar10"
+    """The data set in data_dir."""
+
+    protocol: Annotated[int, Field(ge=1, le=2)] = 1
+    """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
+
+    known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
+    """Labels of the classes that are known under protocol 2, as [0,1,2,3,4,5,6]; the paper does not say which."""
+
     n_CLASSES: Annotated[int, Field(ge=2)] = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
 
@@ -55,52 +79,13 @@ class Config(BaseSettings):
     """Epochs. 1 or more; one epoch is (labelled images // batch_size) steps."""
 
     batch_size: Annotated[int, Field(ge=2)] = 500
-    """Labelled images in a step, and as many unlabelled. From 2 to the number of labelled images."""
+    """Images of each kind in a step. From 2 to the number of labelled images."""
 
     save_term: PositiveInt = 20
     """Epochs from one checkpoint to the next. 1 or more."""
 
-    # Quantizer
-    len_code: PositiveInt = 12
-    """Numbers in a sub-vector, d. 1 or more."""
-
-    n_book: PositiveInt = 12
-    """Codebooks, M. 1 or more; 3, 6, 8, 12 make codes of 12, 24, 32, 48 bits."""
-
-    bn_word: Annotated[int, Field(ge=1, le=8)] = 4
-    """Bits of a codeword's index, b. 1 to 8."""
-
-    # Losses
-    alpha: PositiveFloat = 20.0
-    """Scale of the soft assignment, alpha. Above 0."""
-
-    beta: PositiveFloat = 4.0
-    """Scale of the classifier, beta. Above 0."""
-
-    lam_1: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
-
-    lam_2: Annotated[float, Field(ge=0)] = 0.1
-    """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
-
-    # What the port adds
-    follow: Literal["release", "paper"] = "release"
-    """Where paper and release differ, which one to compute (see the README's table)."""
-
-    protocol: Annotated[int, Field(ge=1, le=2)] = 1
-    """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
-
-    known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
-    """Labels of the classes that are known under protocol 2, as [0,1,2,3,4,5,6]; the paper does not say which."""
-
-    backbone: Literal["modified_vgg", "cnn_f"] = "modified_vgg"
-    """F: the modified VGG, or CNN-F on images enlarged to 224 x 224 (GPQ-F of figure 3)."""
-
-    metric_loss: Literal["n_pair", "triplet"] = "n_pair"
-    """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
-
-    margin: PositiveFloat = 0.1
-    """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
+    backbone: str = "modified_vgg"
+    """F: modified_vgg, or cnn_f, which is CNN-F on images enlarged to 224 x 224 (GPQ-F of figure 3)."""
 
     learning_rate: PositiveFloat = 2e-4
     """Adam's learning rate at step 0. Above 0."""
@@ -108,15 +93,11 @@ class Config(BaseSettings):
     augmentation: Literal["release", "strong"] = "release"
     """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
 
-    batch_statistics: Literal["separate", "joint"] = "separate"
-    """What normalises a step's batches: each its own statistics (release), or those of both together."""
+    pseudo_labels: str = ""
+    """File of pseudo-labels of unlabelled images, beyond the paper (see utils.data.pseudo_labels); "" for none."""
 
-    lam_u: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper; a step costs half as much again.
-    0 or more; 0 for none."""
-
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
+    pseudo_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Probability from which a pseudo-label of that file counts. 0 to 1."""
 
     decay: Literal["staircase", "cosine"] = "staircase"
     """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""
@@ -131,30 +112,23 @@ class Config(BaseSettings):
     """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
 
     eval_term: NonNegativeInt = 0
-    """Epochs from one mAP on held-back images to the next, the end always; 0 for never, and nothing is held back."""
+    """Epochs from one measurement on held-back images to the next, and at the end; 0 holds none back."""
 
     n_validation: PositiveInt = 500
-    """Labelled images held back from training as queries of that mAP, where `eval_term` asks for it."""
+    """Labelled images held back from training for that measurement, as many of each class."""
 
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed and not all at once."""
-
-    @computed_field
-    @property
-    def intn_word(self) -> int:
-        """Codewords of a codebook, K = 2 ^ bn_word."""
-        return 2 ** self.bn_word
-
-    @computed_field
-    @property
-    def n_bits(self) -> int:
-        """Bits of a code, B = n_book * bn_word."""
-        return self.n_book * self.bn_word
 
     @property
     def checkpoint(self) -> str:
         """`model_load_path` with the code length put in."""
         return self.model_load_path.replace("{n_bits}", str(self.n_bits))
+
+    @property
+    def final_checkpoint(self) -> Path:
+        """What a finished training leaves: `final` in `model_save_path`."""
+        return Path(self.model_save_path) / self.final.replace("{n_bits}", str(self.n_bits))
 
     @classmethod
     def settings_customise_sources(cls, settings_cls, init_settings, **_):
@@ -162,41 +136,125 @@ class Config(BaseSettings):
         return (init_settings,)
 
 
-class Pretraining(Config):
-    """Settings of F's pretraining on CIFAR-100; those of GPQ's quantizer, losses and two batches have no effect."""
+def _again(name, default):
+    """The setting `name` of Config with another default."""
+    return Field(default, description=Config.model_fields[name].description)
 
-    data_dir: str = "./cifar100"
-    """Folder of CIFAR-100's published files, or one that holds `cifar-100-python/`."""
 
-    out: str = "./models/CIFAR100_pretrained.mat"
-    """File that F goes to at the end, arrays by variable name."""
+class GPQ(Config):
+    """GPQ's settings."""
 
-    ImagNet_pretrained_path: str = ""
-    """Pretrained F to start from. Where it is absent, training starts from random weights."""
+    published = "gpq"
+    final = "{n_bits}bits.ckpt"
+    needs = {**Config.needs, "margin": ("metric_loss", "triplet"), "confidence": ("lam_u", None)}
 
-    model_save_path: str = "./models/pretraining/"
-    """Folder that training writes to."""
+    method: Literal["gpq"] = "gpq"
+    """Generalized product quantization (Jang & Cho, CVPR 2020)."""
 
-    model_load_path: str = "./models/pretraining/CIFAR100_pretrained.ckpt"
-    """Name of the last checkpoint, in `model_save_path`."""
+    # Quantizer
+    len_code: PositiveInt = 12
+    """Numbers in a sub-vector, d. 1 or more."""
 
-    n_CLASSES: Annotated[int, Field(ge=100, le=100)] = 100
-    """Classes; CIFAR-100 has 100."""
+    n_book: PositiveInt = 12
+    """Codebooks, M. 1 or more; 3, 6, 8, 12 make codes of 12, 24, 32, 48 bits."""
 
-    batch_size: Annotated[int, Field(ge=2)] = 125
-    """Images in a step."""
+    bn_word: Annotated[int, Field(ge=1, le=8)] = 4
+    """Bits of a codeword's index, b. 1 to 8."""
 
-    total_epochs: PositiveInt = 30
-    """Epochs; one is 400 steps of 125 images."""
+    alpha: PositiveFloat = 20.0
+    """Scale of the soft assignment, alpha. Above 0."""
 
-    save_term: PositiveInt = 1
-    """Epochs from one checkpoint to the next. 1 or more."""
+    beta: PositiveFloat = 4.0
+    """Scale of the classifier, beta. Above 0."""
 
-    eval_term: NonNegativeInt = 1
-    """Epochs from one accuracy on the 10,000 test images to the next, the end always; 0 for never."""
+    lam_1: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
 
-    learning_rate: PositiveFloat = 1e-3
-    """Adam's learning rate at step 0. Above 0."""
+    lam_2: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
 
-    decay: Literal["staircase", "cosine"] = "cosine"
-    """How the learning rate falls: by stairs, or along a half cosine to 0 at the last step."""
+    follow: Literal["release", "paper"] = "release"
+    """Where paper and release differ, which one to compute (see the README's table)."""
+
+    metric_loss: Literal["n_pair", "triplet"] = "n_pair"
+    """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
+
+    margin: PositiveFloat = 0.1
+    """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
+
+    batch_statistics: Literal["separate", "joint"] = "separate"
+    """What normalises a step's batches: each its own statistics (release), or those of both together."""
+
+    lam_u: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper; a step costs half as much again.
+    0 or more; 0 for none."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
+
+    @computed_field
+    @property
+    def intn_word(self) -> int:
+        """Codewords of a codebook, K = 2 ^ bn_word: set n_book or bn_word."""
+        return 2 ** self.bn_word
+
+    @computed_field
+    @property
+    def n_bits(self) -> int:
+        """Bits of a code, B = n_book * bn_word: set n_book or bn_word."""
+        return self.n_book * self.bn_word
+
+    @staticmethod
+    def lambdas(follow):
+        """The settings that weigh (classification, entropy): lambda_1, lambda_2; the release swaps them."""
+        return ("lam_1", "lam_2") if follow == "paper" else ("lam_2", "lam_1")
+
+    @property
+    def lam_classification(self) -> float:
+        """Weight of the classification loss."""
+        return getattr(self, self.lambdas(self.follow)[0])
+
+    @property
+    def lam_entropy(self) -> float:
+        """Weight of the entropy loss."""
+        return getattr(self, self.lambdas(self.follow)[1])
+
+
+class Classifier(Config):
+    """Settings of F as a plain classifier: a baseline that codes an image by its class."""
+
+    published = "classifier"
+    final = "classifier.ckpt"
+
+    method: Literal["classifier"] = "classifier"
+    """F with a softmax classifier on top; images are ranked by predicted class (Sablayrolles et al., ICASSP 2017)."""
+
+    model_load_path: str = _again("model_load_path", "./models/classifier_example.ckpt")
+
+    @computed_field
+    @property
+    def n_bits(self) -> int:
+        """Bits of a code, which is a class's number: set n_CLASSES."""
+        return (self.n_CLASSES - 1).bit_length()
+
+
+class Pretraining(Classifier):
+    """Settings of F's pretraining as a classifier, of CIFAR-100 unless another data set is named."""
+
+    published = "pretraining"
+    final = "CIFAR100_pretrained.ckpt"
+
+    data_dir: str = _again("data_dir", "./cifar100")
+    dataset: Literal["cifar10", "cifar100"] = _again("dataset", "cifar100")
+    ImagNet_pretrained_path: str = _again("ImagNet_pretrained_path", "")
+    model_save_path: str = _again("model_save_path", "./models/pretraining/")
+    n_CLASSES: Annotated[int, Field(ge=2)] = _again("n_CLASSES", 100)
+    batch_size: Annotated[int, Field(ge=2)] = _again("batch_size", 125)
+    total_epochs: PositiveInt = _again("total_epochs", 30)
+    save_term: PositiveInt = _again("save_term", 1)
+    eval_term: NonNegativeInt = _again("eval_term", 1)
+    learning_rate: PositiveFloat = _again("learning_rate", 1e-3)
+    decay: Literal["staircase", "cosine"] = _again("decay", "cosine")
+
+
+METHODS = {"gpq": GPQ, "classifier": Classifier}

@@ -7,20 +7,19 @@
 
 The loop, checkpoints and logs are train.py's; the .mat file has the release's form.
 """
-from pathlib import Path
-
+import train
 from config import Pretraining
 from model.tf1 import tf
-from train import Options as TrainingOptions
-from train import train
-from utils import errors
+from utils import errors, settings
 from utils.session import checkpoints, machine, pretrained
-from utils.settings import from_command_line
 from utils.training import task as tasks
 
 
-class Options(Pretraining, TrainingOptions):
-    """The pretraining's settings, and how to start."""
+class Options(train.Options):
+    """Pretrain F with the settings of config.py's Pretraining."""
+
+    out: str = "./models/CIFAR100_pretrained.mat"
+    """File that F goes to at the end, arrays by variable name."""
 
 
 def judge(config, task, checkpoint):
@@ -33,13 +32,13 @@ def judge(config, task, checkpoint):
 
 
 def main():
-    config = from_command_line(Options)
-    task = tasks.Pretraining(config)
-    if train(config, task):
-        checkpoint = Path(config.model_save_path) / Path(config.checkpoint).name
-        pretrained.save_pretrained(checkpoint, config.out)
-        print(f"F is at {config.out}, {task.measure}: {judge(config, task, checkpoint):.4f}; start GPQ from it with "
-              f"--ImagNet_pretrained_path={config.out}")
+    config = settings.from_command_line(Options, settings=Pretraining)
+    settings.refuse_idle(config)
+    task = tasks.Task(config)
+    if train.train(config, task):
+        pretrained.save_pretrained(config.final_checkpoint, config.out)
+        print(f"F is at {config.out}, {task.measure}: {judge(config, task, config.final_checkpoint):.4f}; start GPQ "
+              f"from it with --ImagNet_pretrained_path={config.out}")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,18 @@
 
     python reproduce.py                                   # what there is, what it costs, what is done
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
-    python reproduce.py table2 --follow=release           # trains of the cells that differ in a setting only these
+    python reproduce.py table2 --method=gpq --follow=release   # trains of its cells only these
     python reproduce.py figure3 --total_epochs=20         # any other setting: results/figure3-total_epochs_20.*
     python reproduce.py table3 --accelerate               # exports what is missing, imports what JAX has trained
+    python reproduce.py table2 --draw                     # trains nothing, draws anew what is kept
     python reproduce.py table2 --smoke                    # the whole path on the sample, in minutes
 
 A cell is one training and its evaluation. Its numbers are kept in `results/cells/`, its checkpoints in
 `models/cells/`; a finished cell is not run again, a broken one goes on. Nothing but a cell fills a table. What is
 asked for limits what is trained; the table also shows all that is kept of the usual lengths and seeds.
+
+A cell is named by what differs from the settings as first published (released.json). An edit of config.py counts like
+the same setting on the command line: it makes cells and a table of its own, and old ones stay what they are.
 """
 import argparse
 import contextlib
@@ -19,22 +23,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import train
-from config import Config
+from config import METHODS
 from utils import errors
 from utils.accelerate.export import export
 from utils.accelerate.imports import import_run
-from utils.data import cifar10
+from utils.data import sets
 from utils.errors import UserError
 from utils.paper import cells, tables
 from utils.paper.experiments import BITS, EXPERIMENTS
 from utils.retrieval import evaluation
 from utils.session import checkpoints
-from utils.settings import from_command_line
-from utils.training import task as tasks
-from utils.training.folder import newest
+from utils.settings import combined, from_command_line
+from utils.training.folder import finished, newest
+from utils.training.task import Task
 
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1, "n_validation": 100}
-OWN = {"model_save_path", "model_load_path", "n_book", "bn_word", "seed"}  # settings that every cell has of its own
+OWN = {"model_save_path", "model_load_path", *cells.OWN}  # settings that every cell has of its own
+DONE, WAITING, STOPPED = "done", "waiting", "stopped"  # what comes of a cell's training
 
 
 class Plan(NamedTuple):
@@ -42,81 +47,108 @@ class Plan(NamedTuple):
 
     what: str  # of EXPERIMENTS
     table: Path  # to write, .md
+    drawn_by: str  # the command that draws the table and trains nothing
     kept: Path  # folder of the cells' JSON
-    places: dict  # {(row, column): names of its cells}
+    places: list  # [(experiments.Cell, name)] of the experiment
     configs: dict  # {name: configuration} of every cell of the experiment
     wanted: list  # names of those that may be trained now
 
 
 def configure(cell, given, models):
-    """(name, configuration) of a cell under the settings `given`."""
-    settings = {**given, **cell.settings}
-    name = cells.name(settings)
-    folder = models / name
-    return name, train.Options(**settings, model_save_path=str(folder),
-                               model_load_path=str(folder / "{n_bits}bits_example.ckpt"))
+    """(name, configuration) of a cell under the settings `given`, those among them that its method has."""
+    config = cells.configured(METHODS[cell.settings["method"]], {**given, **cell.settings})
+    name = cells.name(config)
+    return name, config.model_copy(update={"model_save_path": str(models / name)})
 
 
-def plan(arguments, given):
+def plan(arguments, named):
     """All cells of the experiment, and which of them are asked for.
 
-    Of the settings `given`, those that the experiment itself varies choose what is trained; the others make a table of
-    their own. Raises UserError where no cell is left.
+    Settings count that are `named` on the command line or edited in config.py. Those that the experiment itself varies
+    choose what is trained; the others make a table of their own. Raises UserError where no cell is left.
     """
-    what, experiment = arguments.what, EXPERIMENTS[arguments.what]
+    experiment = EXPERIMENTS[arguments.what]
     results, models, common = Path("results"), Path("models"), {}
-    bits, seeds = experiment.bits, experiment.seeds
     if arguments.smoke:
         results, models, common = results / "smoke", models / "smoke", SMOKE
-        bits, seeds = bits[:1], 1
+    bits, seeds = usual(arguments)
     asked_bits, asked_seeds = arguments.bits or bits, arguments.seeds or seeds
-    listed = experiment.cells(sorted({*bits, *asked_bits}), max(seeds, asked_seeds), given)
-    varied = {key for cell in listed for key in cell.settings}
-    fixed = {key: value for key, value in given.items() if key not in varied}
-    places, configs = {}, {}
-    for cell in listed:
-        name, config = configure(cell, {**common, **fixed}, models / "cells")
-        places.setdefault((cell.row, cell.column), []).append(name)
-        configs[name] = config
-    wanted = [name for name, config in configs.items() if config.n_bits in asked_bits and config.seed < asked_seeds
-              and all(getattr(config, key) == value for key, value in given.items())]
+    given = {method: {**cells.edited(kind), **named} for method, kind in METHODS.items()}
+    chosen = given[arguments.method or experiment.method]
+    shown = experiment.cells(sorted({*bits, *asked_bits}), max(seeds, asked_seeds), given[experiment.method])
+    asked = experiment.cells(asked_bits, asked_seeds, given[experiment.method])
+    varied = {key for cell in shown for key in cell.settings}
+    fixed = {method: {key: value for key, value in settings.items() if key not in varied}
+             for method, settings in given.items()}
+    choice = {key: value for key, value in chosen.items() if key in varied}
+    if arguments.method:
+        choice["method"] = arguments.method
+    places = [(cell, *configure(cell, {**common, **fixed[cell.settings["method"]]}, models / "cells"))
+              for cell in shown]
+    wanted = dict.fromkeys(name for cell, name, config in places if cell in asked
+                           and all(getattr(config, key, None) == value for key, value in choice.items()))
     if not wanted:
-        raise UserError(f"{what} has no cell with these settings; leave some out")
-    table = results / f"{'-'.join([what, *cells.unusual(fixed)])}.md"
-    return Plan(what, table, results / experiment.kept, places, configs, wanted)
+        said = " ".join(cells.argument(key, value) for key, value in choice.items())
+        raise UserError(f"{arguments.what} has no cell with these settings, {said}; leave some out, or put config.py "
+                        "back")
+    methods = dict.fromkeys(cell.settings["method"] for cell in shown)
+    parts = dict.fromkeys(part for method in methods
+                          for part in cells.unusual(cells.configured(METHODS[method], fixed[method])))
+    return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md", drawn_by(arguments, chosen),
+                results / experiment.kept, [(cell, name) for cell, name, _ in places],
+                {name: config for _, name, config in places}, list(wanted))
+
+
+def usual(arguments):
+    """(code lengths, number of seeds) that are asked for where `arguments` name none."""
+    experiment = EXPERIMENTS[arguments.what]
+    return (experiment.bits[:1], 1) if arguments.smoke else (experiment.bits, experiment.seeds)
+
+
+def drawn_by(arguments, given):
+    """The command that draws the table of `arguments` under the settings `given`, and trains nothing."""
+    bits, seeds = usual(arguments)
+    more = ["--smoke"] * arguments.smoke
+    if set(arguments.bits or ()) - set(bits):
+        more += ["--bits", *map(str, arguments.bits)]
+    if (arguments.seeds or 0) > seeds:
+        more += ["--seeds", str(arguments.seeds)]
+    more += [cells.argument(key, value) for key, value in sorted(given.items()) if key not in cells.FREE]
+    return shlex.join(["python", "reproduce.py", arguments.what, "--draw", *more])
 
 
 def trained(name, config, elsewhere):
-    """Whether the cell's checkpoint is there, imported, trained or gone on with where need be, or else has to wait."""
-    checkpoint, path, run = Path(config.checkpoint), config.ImagNet_pretrained_path, cells.accelerated(config)
-    if Path(f"{checkpoint}.json").exists():
-        return True
+    """Import, train or go on with the cell's checkpoint where it is not there. Returns DONE, WAITING or STOPPED."""
+    path, run = config.ImagNet_pretrained_path, cells.accelerated(config)
+    if finished(config):
+        return DONE
+    cells.load(Path(f"{config.final_checkpoint}.json"), config)  # UserError: another training's is in its place
     if (run / "trained.npz").exists():
-        import_run(run, checkpoint, {})
-        return True
+        import_run(run, config.final_checkpoint, {})
+        return DONE
     if path and not Path(path).is_file():
         print(f"{name}: waits for {path}, which pretrain.py makes")
-        return False
+        return WAITING
     if elsewhere and run.exists():
         print(f"{name}: exported; python {run.parent}/train.py trains it where JAX is")
-        return False
-    task = tasks.GPQ(config)
+        return WAITING
+    task = Task(config)
     if elsewhere:
         print(f"{name}: exported to {export(task, name, run.parent, config)}")
-        return False
+        return WAITING
+    options = combined(type(config), train.Options)
     resume = newest(config.model_save_path) is not None
-    if not train.train(config.model_copy(update={"resume": resume}), task):
-        raise KeyboardInterrupt
-    return True
+    return DONE if train.train(options(**dict(config), resume=resume), task) else STOPPED
 
 
 def finish(config, file, held_back):
     """Evaluate the cell's checkpoint, on held-back images or the queries, keep what is known of it in `file`, and drop
     the checkpoints before it. Returns what is kept. Raises UserError where the checkpoint was made with other settings.
     """
-    checkpoint = Path(config.checkpoint)
+    checkpoint = Path(finished(config))
     training = cells.load(Path(f"{checkpoint}.json"), config)
-    cells.save(file, config, training, evaluation.evaluate(config, held_back))
+    cells.save(file, config, training, evaluation.evaluate(config, str(checkpoint), held_back),
+               shlex.join(["python", "reproduce.py", *sys.argv[1:]]))
     for other in checkpoint.parent.glob("*.ckpt.json"):
         if other.with_suffix("") != checkpoint:
             checkpoints.delete(other.with_suffix(""))
@@ -133,53 +165,63 @@ def going_on(name, failed):
         failed.append(name)
 
 
-def reproduce(arguments, given):
-    """Run what `arguments` ask for under the settings `given`; all that is kept is tabulated and drawn, at once and
-    after every cell. Raises UserError where cells failed.
+def reproduce(arguments, named):
+    """Run what `arguments` ask for under the settings `named`; all that is kept is tabulated and drawn, at once and
+    after every cell. A training that is stopped ends it. Raises UserError where cells failed.
     """
-    todo = plan(arguments, given)
-    data_dir = next(iter(todo.configs.values())).data_dir
-    if not arguments.smoke and cifar10.load(data_dir).sample:
-        raise UserError(f"reproducing the paper needs all of CIFAR-10, and {data_dir} has the sample; "
-                        "run `python -m utils.cifar10 fetch`, or try --smoke")
+    todo = plan(arguments, named)
     held_back, kept, failed = EXPERIMENTS[todo.what].held_back, {}, []
     for name, config in todo.configs.items():
         with going_on(name, failed):
             cell = cells.load(todo.kept / f"{name}.json", config)
             if cell:
                 kept[name] = cells.Kept(name, config, cell)
-    missing = [name for name in todo.wanted if name not in kept and name not in failed]
+    missing = [name for name in todo.wanted if name not in kept and name not in failed and not arguments.draw]
+    if missing and not arguments.smoke:
+        check_data(todo.configs[missing[0]])
     report(todo, kept)
     for number, name in enumerate(missing, 1):
         print(f"cell {number} of {len(missing)}: {name}", flush=True)
-        config = todo.configs[name]
+        config, outcome = todo.configs[name], None
         with going_on(name, failed):
-            if trained(name, config, arguments.accelerate):
+            outcome = trained(name, config, arguments.accelerate)
+            if outcome == DONE:
                 kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", held_back))
         if name in kept:
             report(todo, kept)
+        if outcome == STOPPED:
+            print(f"{name}: stopped; the same command goes on with it")
+            break
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
                         "again")
 
 
+def check_data(config):
+    """UserError where a cell would be trained on the sample."""
+    if sets.load(config).source.part != "all":
+        raise UserError(f"reproducing the paper needs all of CIFAR-10, and {config.data_dir} has the sample; "
+                        "run `python -m utils.cifar10 fetch`, or try --smoke")
+
+
 def report(todo, kept):
     """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, and draw them where there are any.
     """
-    experiment, left = EXPERIMENTS[todo.what], {}
-    grid = {place: [kept[name] for name in names if name in kept] for place, names in todo.places.items()}
-    for place, names in todo.places.items():
-        waiting = [todo.configs[name] for name in names if name not in kept]
-        if waiting:
-            pflop, hours = cells.cost(waiting)
-            time = f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-            left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores"
-    paper = dict(zip((f"{bits} bits" for bits in BITS), experiment.paper, strict=False))
+    experiment, grid, waiting, left = EXPERIMENTS[todo.what], {}, {}, {}
+    for cell, name in todo.places:
+        done = grid.setdefault((cell.row, cell.column), [])
+        if name in kept:
+            done.append(kept[name]._replace(measure=cell.measure))
+        else:
+            waiting.setdefault((cell.row, cell.column), []).append(todo.configs[name])
+    for place, configs in waiting.items():
+        pflop, hours = cells.cost(configs)
+        left[place] = f"{pflop:,.1f} PFLOP, " + (f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min")
+        left[place] += " on two cores"
     todo.table.parent.mkdir(parents=True, exist_ok=True)
     more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
-    tables.write(todo.table, experiment.title, shlex.join(["python", "reproduce.py", *sys.argv[1:]]), grid, left, paper,
-                 more)
+    tables.write(todo.table, experiment, todo.drawn_by, grid, left, more)
 
 
 def overview():
@@ -201,14 +243,16 @@ def main():
     parser.add_argument("what", nargs="?", choices=EXPERIMENTS)
     parser.add_argument("--bits", nargs="+", type=int, choices=BITS, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
+    parser.add_argument("--method", choices=METHODS, help="train only the cells of this method")
     parser.add_argument("--accelerate", action="store_true", help="export trainings for JAX, import what is trained")
+    parser.add_argument("--draw", action="store_true", help="train nothing, draw anew what is kept")
     parser.add_argument("--smoke", action="store_true", help="tiny trainings on the sample, one length, one seed")
     arguments, rest = parser.parse_known_args()
     if arguments.what is None:
         return overview()
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; ask for 1 or more")
-    named = from_command_line(Config, rest)
+    named = from_command_line(None, rest, METHODS[arguments.method or EXPERIMENTS[arguments.what].method])
     own = sorted(named.model_fields_set & OWN)
     if own:
         raise UserError(f"{own[0]} is set for each cell by reproduce.py; leave it out and choose by --bits and --seeds")

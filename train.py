@@ -1,10 +1,11 @@
-"""Train GPQ with the settings of config.py.
+"""Train a method, GPQ unless another is named, with the settings of config.py.
 
     python train.py
     python train.py --n_book=6 --total_epochs=40
     python train.py --resume                         # go on exactly where the last run stopped
+    python train.py --method=classifier              # another method of config.py's METHODS
 
-Writes `<epoch>.ckpt` each save_term epochs and the final checkpoint under the name Demo.py loads, all in
+Writes `<epoch>.ckpt` each save_term epochs and at the end the checkpoint that Demo.py takes (`48bits.ckpt`), all in
 model_save_path, each with a JSON of settings and results beside it, and TensorBoard scalars in `logs/`.
 """
 import contextlib
@@ -13,14 +14,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 from pydantic_settings import CliImplicitFlag
 from tqdm import tqdm
 
-from config import Config
 from model.tf1 import tf
-from utils import errors
+from utils import errors, settings
 from utils.session import checkpoints, machine
-from utils.settings import from_command_line
 from utils.training import task as tasks
 from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
 from utils.training.logs import interrupts, write_scalars
@@ -29,15 +29,17 @@ LOG_TERM = 10
 KEPT = 5
 
 
-class Options(Config):
-    """GPQ's settings, and how to start."""
+class Options(BaseModel):
+    """Train with the settings of config.py."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     resume: CliImplicitFlag[bool] = False
     """Go on from the newest checkpoint in model_save_path."""
 
 
 def train(config, task):
-    """Train `task` (of utils.tasks) as `config` (an Options) says. Returns whether it came to its end."""
+    """Train `task`, a Task of `config`, which has `resume` besides. Returns whether it came to its end."""
     folder = Path(config.model_save_path)
 
     with only_training_in(folder), tf.Graph().as_default(), machine.session(config) as session:
@@ -95,8 +97,7 @@ def train(config, task):
                         checkpoints.delete(old)
 
             finished = run.step >= task.n_steps
-            save(folder / (Path(config.checkpoint).name if finished else "interrupted.ckpt"),
-                 weights if finished else whole)
+            save(config.final_checkpoint if finished else folder / "interrupted.ckpt", weights if finished else whole)
         if finished:
             checkpoints.delete(folder / "interrupted.ckpt")
         else:
@@ -105,8 +106,9 @@ def train(config, task):
 
 
 def main():
-    config = from_command_line(Options)
-    train(config, tasks.GPQ(config))
+    config = settings.from_command_line(Options)
+    settings.refuse_idle(config)
+    train(config, tasks.Task(config))
 
 
 if __name__ == "__main__":

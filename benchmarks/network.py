@@ -20,13 +20,13 @@ LIBRARIES = ("ours", "torch")
 
 def ours_training(batch_size):
     """A function that runs one step of train.py's graph, augmentation included."""
-    from config import Config
+    from config import GPQ
     from model.tf1 import tf
-    from utils.training import task as tasks
+    from utils.training.task import Task, build, draw
 
-    task = tasks.GPQ(Config(batch_size=batch_size))
-    feeds, graph = tasks.build(task)
-    batch = tasks.draw(task, 0)
+    task = Task(GPQ(batch_size=batch_size))
+    feeds, graph = build(task)
+    batch = draw(task, 0)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     return lambda: session.run([graph.losses, graph.step], dict(zip(feeds, batch, strict=True)))
@@ -34,12 +34,12 @@ def ours_training(batch_size):
 
 def ours_encoding(batch_size):
     """A function that encodes `batch_size` random uint8 images with the Encoder of Demo.py."""
-    from config import Config
+    from config import GPQ
     from model.tf1 import tf
     from utils.retrieval.encoder import Encoder
 
     session = tf.Session()
-    encoder = Encoder(Config(), session)
+    encoder = Encoder(GPQ(), session)
     session.run(tf.global_variables_initializer())
     images = np.random.default_rng(0).integers(0, 256, (batch_size, 32, 32, 3), np.uint8)
     return lambda: encoder(images)

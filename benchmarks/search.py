@@ -1,8 +1,8 @@
 """1,000 queries x 54,000 pictures, from features to mAP: ours, faiss, and the way of the release, in one run.
 
-    python -m benchmarks.search                      # two made-up galleries: codes collide, or all differ
-    python -m benchmarks.search --database=x.npz     # the gallery of a saved database
-    python -m benchmarks.search --slow=1000          # the slow way whole instead of scaled up
+    python benchmarks/search.py                      # two made-up galleries: codes collide, or all differ
+    python benchmarks/search.py --database=x.npz     # the gallery of a saved database
+    python benchmarks/search.py --slow=1000          # the slow way whole instead of scaled up
 
 The slow way goes the release's steps in code of our own. The release itself, measured apart on two AMD EPYC
 cores, took 79 s. faiss (pip install faiss-cpu) is left out where it is not installed.
@@ -10,14 +10,22 @@ cores, took 79 s. faiss (pip install faiss-cpu) is left out where it is not inst
 import argparse
 import os
 import platform
+import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database, load
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from utils.data.relevance import SharedLabels
+from utils.retrieval import metrics
+from utils.retrieval.database import Database, reconstruct
 
 N, QUERIES, CLASSES, M, K, D = 54_000, 1000, 10, 12, 16, 12
+GALLERY_LABELS = np.repeat(np.eye(CLASSES, dtype=bool), N // CLASSES, axis=0)
+QUERY_LABELS = np.resize(np.eye(CLASSES, dtype=bool), (QUERIES, CLASSES))
 
 
 def colliding(rng):
@@ -32,33 +40,34 @@ def colliding(rng):
         return codes[seen_as, rng.choice(320, len(labels), p=frequency / frequency.sum())]
 
     codebooks = rng.standard_normal((M, K, D)).astype(np.float32)
-    labels, wanted = np.repeat(np.arange(CLASSES), N // CLASSES), np.arange(QUERIES) % CLASSES
-    queries = search.reconstruct(codebooks, draw(wanted)) + rng.standard_normal((QUERIES, M * D))
-    return Database(draw(labels), codebooks, labels, {}), queries.astype(np.float32), wanted
+    queries = reconstruct(codebooks, draw(QUERY_LABELS.argmax(1))) + rng.standard_normal((QUERIES, M * D))
+    database = Database(draw(GALLERY_LABELS.argmax(1)), codebooks, GALLERY_LABELS, {})
+    return database, queries.astype(np.float32), QUERY_LABELS
 
 
 def different(rng):
     """The worst case: random codes, of which hardly two are equal."""
     codes = rng.integers(0, K, (N, M), dtype=np.uint8)
-    database = Database(codes, rng.standard_normal((M, K, D)).astype(np.float32),
-                                  np.repeat(np.arange(CLASSES), N // CLASSES), {})
-    return database, rng.standard_normal((QUERIES, M * D)).astype(np.float32), np.arange(QUERIES) % CLASSES
+    database = Database(codes, rng.standard_normal((M, K, D)).astype(np.float32), GALLERY_LABELS, {})
+    return database, rng.standard_normal((QUERIES, M * D)).astype(np.float32), QUERY_LABELS
 
 
 def saved(path, rng):
     """A saved database; the queries are some of its own reconstructions with noise."""
-    database = load(path)
+    database = Database.load(path)
     some = rng.integers(0, len(database.codes), QUERIES)
-    queries = search.reconstruct(database.codebooks, database.codes[some])
+    queries = reconstruct(database.codebooks, database.codes[some], database.added)
     noise = queries.std() * rng.standard_normal(queries.shape)
     return database, (queries + noise).astype(np.float32), database.labels[some]
 
 
-def ours(database, queries, classes, ties):
-    return metrics.average_precision(database, queries, classes, len(database.codes), ties)
+def ours(database, queries, labels, ties):
+    relevance = SharedLabels(labels, database.labels)
+    fresh = replace(database)  # which has not yet looked for its distinct codes
+    return metrics.average_precision(fresh, queries, relevance, len(database.codes), ties)
 
 
-def with_faiss(database, queries, classes):
+def with_faiss(database, queries, labels):
     """The same codes and codebooks in an IndexPQ, asked for all pictures; vectorised AP of its ranking."""
     import faiss
 
@@ -66,9 +75,9 @@ def with_faiss(database, queries, classes):
     index = faiss.IndexPQ(n_book * length, n_book, n_words.bit_length() - 1, faiss.METRIC_INNER_PRODUCT)
     faiss.copy_array_to_vector(database.codebooks.ravel(), index.pq.centroids)
     index.is_trained = True
-    index.add(search.reconstruct(database.codebooks, database.codes))
+    index.add(reconstruct(database.codebooks, database.codes))
     _, ids = index.search(queries, len(database.codes))
-    return np.array([rank_ap(database.labels[row] == c) for row, c in zip(ids, classes, strict=True)])
+    return np.array([rank_ap(database.labels[row] @ wanted) for row, wanted in zip(ids, labels, strict=True)])
 
 
 def rank_ap(right):
@@ -76,15 +85,15 @@ def rank_ap(right):
     return np.mean(np.arange(1, len(ranks) + 1) / ranks)
 
 
-def slow_way(database, queries, classes):
+def slow_way(database, queries, labels):
     """As the release goes about it: look-up table, gather, argsort, and a Python loop over the ranks."""
     found = []
-    for query, wanted in zip(queries, classes, strict=True):
+    for query, wanted in zip(queries, labels, strict=True):
         table = 1 - np.einsum("md,mkd->mk", query.reshape(len(database.codebooks), -1), database.codebooks)
         distance = table[np.arange(len(table)), database.codes].sum(axis=1)
         hits, total = 0, 0.0
-        for rank, label in enumerate(database.labels[np.argsort(distance)], start=1):
-            if label == wanted:
+        for rank, right in enumerate(database.labels[np.argsort(distance)] @ wanted, start=1):
+            if right:
                 hits += 1
                 total += hits / rank
         found.append(total / max(hits, 1))
@@ -101,10 +110,9 @@ def timed(way, runs, *arguments):
     return np.median(seconds), result
 
 
-def compare(title, database, queries, classes, runs, slow):
+def compare(title, database, queries, labels, runs, slow):
     """Print a table: every way's seconds, mAP, and mAP of the first `slow` queries."""
-    n_codes = len(search.distinct(database.codes).codes)
-    n = len(database.codes)
+    n, n_codes = len(database.codes), len(database.gallery.counts)
     print(f"\n{title}: {len(queries):,} queries x {n:,} pictures, {n_codes:,} distinct codes")
     print(f"{'':34}{'seconds':>9}{'mAP':>10}{f'mAP of {slow}':>14}")
 
@@ -113,12 +121,12 @@ def compare(title, database, queries, classes, runs, slow):
         print(f"{name:34}{seconds:9.2f}{whole}{precision[:slow].mean():14.6f}", flush=True)
 
     for ties in ("expected", "stable"):
-        show(f"ours, ties {ties}", *timed(ours, runs, database, queries, classes, ties))
+        show(f"ours, ties {ties}", *timed(ours, runs, database, queries, labels, ties))
     try:
-        show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, classes))
+        show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, labels))
     except ImportError:
         print("faiss: not installed (pip install faiss-cpu)")
-    seconds, precision = timed(slow_way, 1, database, queries[:slow], classes[:slow])
+    seconds, precision = timed(slow_way, 1, database, queries[:slow], labels[:slow])
     scaled = "" if slow == len(queries) else f" ({slow} queries, scaled)"
     show(f"slow way{scaled}", seconds * len(queries) / slow, precision)
 

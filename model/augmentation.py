@@ -1,8 +1,16 @@
 """Random variation inside the graph, with stateless seeds: the host sends uint8 bytes, a run is repeatable."""
+import zlib
+
 from model.tf1 import tf
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
 CHANNEL_STD = (63.01, 62.157, 66.94)
+PADDING = 4
+STEPS = 256  # distort draws numbers from -1 to 1 in steps of 1 / STEPS
+HOLE = 16
+# The streams of the first published runs, by the second number of their seeds at step 0; later steps add 4 each.
+PUBLISHED = {"augment labelled": 0, "augment unlabelled": 2,
+             "distort labelled": 2 ** 30, "distort unlabelled": 2 ** 30 + 2}
 
 
 def standardise(images):
@@ -10,15 +18,33 @@ def standardise(images):
     return (tf.cast(images, tf.float32) - CHANNEL_MEAN) / CHANNEL_STD
 
 
-PADDING = 4
-STEPS = 256  # to each side of what is drawn between -1 and 1
-HOLE = 16
+def stream(name, seed, step):
+    """The seed of the random numbers `name` at a step, int32 [2], for tf.random.stateless_*.
+
+    seed: the run's, from 0 to 2 ** 31 - 1; step: integer scalar from 0 to 2 ** 28 - 1. Other names and other steps have
+    other seeds, also where [0, 1] is added for a second draw; two names share one with a probability of 2 ** -31.
+    """
+    step = tf.cast(step, tf.int32)
+    if name in PUBLISHED:
+        return tf.stack([seed, 4 * step + PUBLISHED[name]])
+    of_name = zlib.crc32(f"{seed} {name}".encode()) >> 1
+    return tf.stack([-1 - of_name, 2 * step])  # negative, as no published seed is
 
 
-def augment(images, seed):
+def view(images, name, seed, step, standardise=standardise):
+    """Two variations of a step's batch `name`: (augmented, the same further distorted), float32 [B, H, W, 3] each.
+
+    images: uint8 [B, H, W, 3]; seed, step: as in `stream`; standardise: uint8 images to float32, the network's.
+    """
+    augmented = augment(images, stream(f"augment {name}", seed, step), standardise)
+    return augmented, distort(augmented, stream(f"distort {name}", seed, step))
+
+
+def augment(images, seed, standardise=standardise):
     """Standardise, flip with probability 1/2, crop at random from the image padded by 4 zeros (release).
 
-    images: uint8 [B, H, W, C]; seed: int32 [2], another for every batch. Returns float32 [B, H, W, C].
+    images: uint8 [B, H, W, C]; seed: int32 [2], another for every batch; standardise: uint8 images to float32.
+    Returns float32 [B, H, W, C].
     """
     batch, height, width, _ = images.shape
     padded = tf.pad(standardise(images), [[0, 0], [PADDING, PADDING], [PADDING, PADDING], [0, 0]])

@@ -1,8 +1,14 @@
-"""F with a softmax classifier on top, to pretrain F on labelled images of other classes."""
+"""F with a softmax classifier on top: it pretrains F on labelled images of other classes, and it retrieves.
+
+`config` is any object with the settings of config.py; nothing else is read.
+"""
 from typing import NamedTuple
 
 from model import backbones
-from model.augmentation import standardise
+from model.augmentation import view
+from model.networks.layers import update_moving_averages
+from model.networks.spatial import DIRECT
+from model.retrieval import Retrieval
 from model.tf1 import tf
 
 
@@ -13,20 +19,46 @@ class Losses(NamedTuple):
     accuracy: tf.Tensor
 
 
-def loss_graph(images, labels, config, fast=False):
-    """images: standardised float32 [B, 32, 32, 3]; labels: int32 [B].
+def loss_graph(images, labels, config, spatial=DIRECT):
+    """images: standardised float32 [B, H, W, 3]; labels: int32 [B].
 
-    Returns (Losses, the operation that updates F's moving averages). `fast` as in `backbones.features`.
+    Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
-    seen = backbones.features(config.backbone, images, config.n_CLASSES, training=True, fast=fast)
+    seen = backbones.features(config.backbone, images, config.n_CLASSES, training=True, spatial=spatial,
+                              batch="labelled")
     cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=seen.raw)
     right = tf.equal(tf.argmax(seen.raw, axis=1, output_type=tf.int32), labels)
     accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
-    return Losses(tf.reduce_mean(cross_entropy), accuracy), backbones.update_statistics(seen)
+    return Losses(tf.reduce_mean(cross_entropy), accuracy), update_moving_averages(seen.statistics)
 
 
-def prediction(images, config, fast=False):
-    """The class of each of uint8 [B, 32, 32, 3] images, int64 [B]. `fast` as in `backbones.features`."""
-    features = backbones.features(config.backbone, standardise(images), config.n_CLASSES, training=False,
-                                  fast=fast)
-    return tf.argmax(features.raw, axis=1)
+def training_losses(batches, config, step, spatial=DIRECT):
+    """The losses of a step: its batch varied at random, and what `loss_graph` makes of it.
+
+    batches: {"labelled": training.Batch}, one label an image; step: its number, integer scalar. Returns (Losses, the
+    operation that updates F's moving averages). `spatial` as in `backbones.features`.
+    """
+    batch = batches["labelled"]
+    standardise = backbones.network(config.backbone).standardise
+    augmented, distorted = view(batch.images, "labelled", config.seed, step, standardise)
+    labels = tf.argmax(tf.cast(batch.labels, tf.int32), axis=1, output_type=tf.int32)
+    return loss_graph(distorted if config.augmentation == "strong" else augmented, labels, config, spatial)
+
+
+def retrieval_graph(images, config, spatial=DIRECT):
+    """Ranking by predicted class (Sablayrolles et al., How should we evaluate supervised hashing?, ICASSP 2017).
+
+    images: uint8 [B, H, W, 3]. Returns a Retrieval: features [B, C] are the probabilities of the classes, codes [B, 1]
+    the likeliest class, and codebooks [1, K, C] a one-hot codeword for each class, then zeros up to a power of two. A
+    query's inner product with the codeword of an image is the query's probability of that image's predicted class; its
+    inner product with the image's features gives the unquantised ranking. `spatial` as in `backbones.features`. Raises
+    ValueError where there are too many classes for one byte.
+    """
+    classes = config.n_CLASSES
+    if classes > 256:
+        raise ValueError(f"a code of one byte tells 256 classes apart, not {classes}")
+    images = backbones.network(config.backbone).standardise(images)
+    logits = backbones.features(config.backbone, images, classes, training=False, spatial=spatial).raw
+    codes = tf.cast(tf.argmax(logits, axis=1), tf.uint8)[:, tf.newaxis]
+    codewords = tf.one_hot(tf.range(2 ** (classes - 1).bit_length()), classes)
+    return Retrieval(tf.nn.softmax(logits), codes, codewords[tf.newaxis])

@@ -5,8 +5,10 @@
 from typing import NamedTuple
 
 from model import backbones, losses, quantizer
-from model.augmentation import standardise
-from model.networks.layers import variable
+from model.augmentation import view
+from model.networks.layers import update_moving_averages, variable
+from model.networks.spatial import DIRECT
+from model.retrieval import Retrieval
 from model.tf1 import tf
 
 
@@ -32,14 +34,6 @@ class Towers(NamedTuple):
     codewords: tf.Tensor
 
 
-class RetrievalGraph(NamedTuple):
-    """features: raw float32 [B, D]; codes: uint8 [B, M]; codebooks: float32 [M, K, d], what distances are taken to."""
-
-    features: tf.Tensor
-    codes: tf.Tensor
-    codebooks: tf.Tensor
-
-
 def _tables(config):
     """Z [K, M, d] and C [classes, M, d], as stored. Also the variable that tflearn keeps in every checkpoint."""
     dimension = config.n_book * config.len_code
@@ -50,31 +44,31 @@ def _tables(config):
     return quantizer.split(z, config.n_book), quantizer.split(c, config.n_book)
 
 
-def _features(images, config, training, fast):
-    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, fast)
+def _features(images, config, training, spatial, batch=""):
+    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, spatial, batch)
 
 
-def _two_towers(labelled, unlabelled, config, training, fast):
+def _two_towers(labelled, unlabelled, config, training, spatial):
     """Raw features of both batches, and the operation that updates F's moving averages."""
     if config.batch_statistics == "joint":
-        both = _features(tf.concat([labelled, unlabelled], axis=0), config, training, fast)
-        return *tf.split(both.raw, 2), backbones.update_statistics(both)
-    seen = _features(labelled, config, training, fast)
-    unseen = _features(unlabelled, config, training, fast)
+        both = _features(tf.concat([labelled, unlabelled], axis=0), config, training, spatial, "both")
+        return *tf.split(both.raw, 2), update_moving_averages(both.statistics)
+    seen = _features(labelled, config, training, spatial, "labelled")
+    unseen = _features(unlabelled, config, training, spatial, "unlabelled")
     # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
-    with tf.control_dependencies([backbones.update_statistics(unseen)]):
-        return seen.raw, unseen.raw, backbones.update_statistics(seen)
+    with tf.control_dependencies([update_moving_averages(unseen.statistics)]):
+        return seen.raw, unseen.raw, update_moving_averages(seen.statistics)
 
 
-def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False, distorted=None):
+def loss_graph(labelled, labels, unlabelled, config, training=True, spatial=DIRECT, distorted=None):
     """The losses of a labelled and an unlabelled batch (equations 2 to 5).
 
-    labelled, unlabelled: standardised float32 [B, 32, 32, 3]; labels: float32 [B, n_CLASSES]; distorted: the unlabelled
+    labelled, unlabelled: standardised float32 [B, H, W, 3]; labels: float32 [B, n_CLASSES]; distorted: the unlabelled
     varied further, where `config.lam_u` asks for it. Returns (Losses, Towers, the operation that updates F's moving
-    averages, which never see the distorted). `fast` as in `backbones.features`.
+    averages, which never see the distorted). `spatial` as in `backbones.features`.
     """
     codebooks, prototypes = _tables(config)
-    seen, unseen, averages = _two_towers(labelled, unlabelled, config, training, fast)
+    seen, unseen, averages = _two_towers(labelled, unlabelled, config, training, spatial)
 
     codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
     x = quantizer.intra_normalise(quantizer.split(seen, config.n_book))
@@ -87,13 +81,10 @@ def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False, 
               else losses.triplet(q, labels, config.margin))
     classification = losses.classification(logits, labels)
     entropy = losses.subspace_entropy(unlabelled_logits, config.follow)
-    # The paper's lambda_1 belongs to classification, the release's lam_1 to entropy.
-    on_entropy, on_classes = ((config.lam_1, config.lam_2) if config.follow == "release"
-                              else (config.lam_2, config.lam_1))
-    total = n_pair + on_classes * classification - on_entropy * entropy
+    total = n_pair + config.lam_classification * classification - config.lam_entropy * entropy
     pseudo_labels = tf.zeros([])
     if config.lam_u:
-        raw = _features(distorted, config, training, fast).raw
+        raw = _features(distorted, config, training, spatial, "distorted").raw
         varied = quantizer.intra_normalise(quantizer.split(raw, config.n_book))
         varied_logits = losses.class_logits(varied, prototypes, config.beta, config.follow)
         pseudo_labels = losses.pseudo_classification(unlabelled_logits, varied_logits, config.confidence)
@@ -102,18 +93,37 @@ def loss_graph(labelled, labels, unlabelled, config, training=True, fast=False, 
             averages)
 
 
-def retrieval_graph(images, config, fast=False):
-    """Features and codes of uint8 [B, 32, 32, 3] images (section 3.2). Returns a RetrievalGraph.
+def training_losses(batches, config, step, spatial=DIRECT):
+    """The losses of a step: its batches varied at random, and what `loss_graph` makes of them.
+
+    batches: {"labelled" and "unlabelled": training.Batch}, as large as each other; step: its number, integer scalar.
+    Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
+    """
+    standardise = backbones.network(config.backbone).standardise
+    (labelled, labelled_distorted), (unlabelled, distorted) = (
+        view(batches[role].images, role, config.seed, step, standardise) for role in ("labelled", "unlabelled"))
+    if config.augmentation == "strong":
+        labelled = labelled_distorted
+        if not config.lam_u:  # pseudo-labels are of undistorted images
+            unlabelled = distorted
+    values, _, averages = loss_graph(labelled, tf.cast(batches["labelled"].labels, tf.float32), unlabelled, config,
+                                     spatial=spatial, distorted=distorted)
+    return values, averages
+
+
+def retrieval_graph(images, config, spatial=DIRECT):
+    """Features and codes of uint8 [B, H, W, 3] images (section 3.2). Returns a Retrieval.
 
     The release codes by the nearest intra-normalised Z and takes distances to Z as stored; the paper form does
-    both with the updated, normalised Z'. `fast` as in `backbones.features`.
+    both with the updated, normalised Z', and its features are intra-normalised. `spatial` as in `backbones.features`.
     """
     codebooks, prototypes = _tables(config)
     if config.follow == "paper":
         codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    features = _features(standardise(images), config, training=False, fast=fast).raw
+    images = backbones.network(config.backbone).standardise(images)
+    features = _features(images, config, training=False, spatial=spatial).raw
     sub_vectors = quantizer.split(features, config.n_book)
     if config.follow == "paper":
         features = quantizer.join(quantizer.intra_normalise(sub_vectors))
     codes = quantizer.hard_assignment(sub_vectors, codebooks)
-    return RetrievalGraph(features, codes, tf.transpose(codebooks, [1, 0, 2]))
+    return Retrieval(features, codes, tf.transpose(codebooks, [1, 0, 2]))

@@ -80,9 +80,9 @@ def pseudo_classification(logits, distorted_logits, confidence):
     """Classification loss of distorted images against what the undistorted ones are taken for, a scalar (Sohn et al.,
     FixMatch, NeurIPS 2020, equation 4; not in the paper).
 
-    The mean over all images, where one counts 0 unless its likeliest class has a probability of at least `confidence`
-    by the product of what the rows of logits say, since one row in the paper's form, beta times a cosine, hardly comes
-    to 0.95. Gradients reach distorted_logits alone. Both: float32 [B, rows, C] of `class_logits`.
+    The mean over all images; one counts 0 unless its likeliest class has a probability of at least `confidence`. The
+    rows of an image's logits are added before the softmax: a single row of the paper's form, beta times a cosine,
+    hardly ever reaches 0.95. Gradients reach distorted_logits alone. Both: float32 [B, rows, C] of `class_logits`.
     """
     p = tf.stop_gradient(tf.nn.softmax(tf.reduce_sum(logits, axis=1)))
     sure = tf.cast(tf.reduce_max(p, axis=1) >= confidence, tf.float32)

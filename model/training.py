@@ -4,8 +4,16 @@ from typing import NamedTuple
 from model.tf1 import tf
 
 
+class Batch(NamedTuple):
+    """The images of one role in a step. images: uint8 [B, H, W, 3]; labels: bool [B, n_CLASSES], all False where nobody
+    may know them."""
+
+    images: tf.Tensor
+    labels: tf.Tensor
+
+
 class TrainingGraph(NamedTuple):
-    """One step of training: run `step` and whatever is to be seen. losses: a NamedTuple of scalars, one of them
+    """One step of training: run `step`; the other fields tell how it goes. losses: a NamedTuple of scalars, one of them
     `total`, which training minimises."""
 
     losses: tuple

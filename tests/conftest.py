@@ -12,20 +12,21 @@ import train
 from model.tf1 import tf
 from utils.data import archives, cifar10
 from utils.settings import from_command_line
-from utils.training import task as tasks
+from utils.training.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
 
 
-def options(kind, *arguments):
-    return from_command_line(kind, [*SMALL, *arguments])
+def options(own, *arguments):
+    """Settings of a small GPQ, with those of a script, `own`, or None."""
+    return from_command_line(own, [*SMALL, *arguments])
 
 
 def run_training(*arguments):
     config = options(train.Options, *arguments)
-    return train.train(config, tasks.GPQ(config))
+    return train.train(config, Task(config))
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +112,8 @@ def data_dir(tmp_path_factory):
     np.save(folder / "positions.npy", data.positions[keep])
     for number, name in enumerate(cifar10.BATCHES):
         rows = keep[data.positions[keep] // 10000 == number]
-        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows), b"labels": data.labels[rows].tolist(),
+        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows),
+                 b"labels": data.labels[rows].argmax(1).tolist(),
                  b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
         with open(folder / name, "wb") as file:
             archives.PublishedPickler(file, protocol=2).dump(batch)

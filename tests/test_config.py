@@ -8,7 +8,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from config import Config
+from config import GPQ
 from utils.errors import UserError
 from utils.settings import from_command_line
 
@@ -20,9 +20,9 @@ RELEASE = dict(
     len_code=12, n_book=12, bn_word=4, intn_word=16, n_bits=48, alpha=20, beta=4, lam_1=0.1, lam_2=0.1)
 
 
-def refusal(*arguments, kind=Config):
+def refusal(*arguments, kind=GPQ):
     with pytest.raises(UserError) as error:
-        from_command_line(kind, arguments)
+        from_command_line(None, arguments, kind)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -60,7 +60,7 @@ def test_computed_settings_follow():
 def test_a_wrong_value_names_its_setting(name, value):
     message = refusal(f"--{name}={value}")
     assert message.startswith(f"{name} is ")
-    assert Config.model_fields[name].description.split()[0] in message  # and says what is meant
+    assert GPQ.model_fields[name].description.split()[0] in message  # and says what is meant
 
 
 @pytest.mark.parametrize("argument, near", [
@@ -86,7 +86,7 @@ def test_a_wrong_form_says_the_right_one(arguments):
 
 
 def test_a_wrong_value_written_into_the_file():
-    class Edited(Config):
+    class Edited(GPQ):
         bn_word: pydantic.conint(ge=1, le=8) = 0
         """Bits."""
 
@@ -98,19 +98,19 @@ def test_every_setting_is_described(capsys):
         from_command_line(arguments=["--help"])
     assert left.value.code == 0
     shown = capsys.readouterr().out
-    for name, field in Config.model_fields.items():
+    for name, field in GPQ.model_fields.items():
         assert field.description and f"--{name}" in shown
 
 
 def test_settings_cannot_be_changed_later():
     with pytest.raises(pydantic.ValidationError):
-        Config().n_book = 3
+        GPQ().n_book = 3
 
 
 def test_the_environment_does_not_count(monkeypatch):
     monkeypatch.setenv("n_book", "3")
     monkeypatch.setenv("N_BOOK", "3")
-    assert Config().n_book == from_command_line(arguments=[]).n_book == 12
+    assert GPQ().n_book == from_command_line(arguments=[]).n_book == 12
 
 
 def test_importing_does_nothing(tmp_path):
@@ -131,15 +131,15 @@ def test_a_script_ends_with_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", Config.model_fields)
+@pytest.mark.parametrize("name", GPQ.model_fields)
 def test_every_setting_can_be_given_on_the_command_line(name):
-    usual = getattr(Config(), name)
+    usual = getattr(GPQ(), name)
     text = json.dumps(usual) if isinstance(usual, (tuple, bool)) else usual
-    assert getattr(from_command_line(Config, [f"--{name}={text}"]), name) == usual
+    assert getattr(from_command_line(None, [f"--{name}={text}"]), name) == usual
 
 
 def test_the_second_protocol_and_its_classes():
-    config = from_command_line(Config, ["--protocol=2", "--known_classes=[9,1,3]"])
+    config = from_command_line(None, ["--protocol=2", "--known_classes=[9,1,3]"])
     assert config.protocol == 2 and config.known_classes == (9, 1, 3)
     with pytest.raises(UserError, match="known_classes"):
-        from_command_line(Config, ["--known_classes=[10]"])
+        from_command_line(None, ["--known_classes=[10]"])

@@ -3,4 +3,4 @@ from utils import errors
 from utils.data.__main__ import main
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(lambda: main("cifar10"))

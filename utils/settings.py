@@ -1,25 +1,40 @@
+"""The command line over config.py, and the defaults as first published, which old results are read by."""
 import difflib
+import functools
+import json
 import sys
+from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_settings import CliApp, SettingsError
 
 import config
 from utils.errors import UserError
 
+RELEASED = Path(config.__file__).with_name("released.json")
 
-def from_command_line(kind=config.Config, arguments=None):
-    """A `kind` (Config or a script's extension of it) from its defaults and `--name=value` arguments.
+# Settings that leave what a training computes as it is.
+FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
+        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
 
-    Raises UserError with one sentence for an unknown name or a wrong value.
+
+def from_command_line(own=None, arguments=None, settings=None):
+    """Settings from config.py's defaults and `--name=value` arguments.
+
+    own: the script's own settings, a pydantic model, or None. settings: a class of config.py, or None for the class of
+    the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
+    sys.argv's. Returns an object of a class that has both.
+    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and one that has
+    no effect beside the others.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    kind = combined(settings or config.METHODS[_method(arguments)], own)
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
         if argument.startswith("--") and name != "help" and name not in kind.model_fields:
             raise UserError(_unknown(name, kind))
     try:
-        return CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
+        made = CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]
@@ -30,11 +45,73 @@ def from_command_line(kind=config.Config, arguments=None):
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "
                         "and --help lists them") from error
+    return made
+
+
+@functools.cache
+def combined(settings, own=None):
+    """A class with the fields of `settings`, a class of config.py, and of `own`, a script's, which share none."""
+    if own is None:
+        return settings
+    both = settings.model_fields.keys() & own.model_fields.keys()
+    if both:
+        raise TypeError(f"{own.__name__} sets {sorted(both)} of {settings.__name__} anew")
+    return create_model(own.__name__, __base__=(settings, own), __doc__=own.__doc__)
+
+
+def idle(made, name):
+    """Whether the setting `name` has no effect beside the other settings of `made`."""
+    other, value = made.needs.get(name, (None, None))
+    return other is not None and (not getattr(made, other) if value is None else getattr(made, other) != value)
+
+
+def refuse_idle(made):
+    """UserError where a setting of `made` was given that has no effect beside the others."""
+    for name in sorted(made.model_fields_set):
+        if idle(made, name) and getattr(made, name) != type(made).model_fields[name].default:
+            other, value = made.needs[name]
+            raise UserError(f"{name} has no effect while {other} is {getattr(made, other)}; set {other} to "
+                            f"{'above 0' if value is None else value}, or leave {name} out")
+
+
+def released(kind):
+    """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them."""
+    return json.loads(RELEASED.read_text())[kind.published]
+
+
+def completed(settings, kind):
+    """JSON-able `settings` that something was made with, and for those that came later what they then amounted to."""
+    return {**released(kind), **settings}
+
+
+def differences(before, made, names=None):
+    """[(name, before, now)] where the JSON-able settings `before` of an earlier run and those of `made` differ, of
+    the settings in `names` or else all that a training's numbers depend on."""
+    kind = type(made)
+    before, now = completed(before, kind), made.model_dump(mode="json")
+    names = kind.model_fields.keys() - FREE if names is None else names & kind.model_fields.keys()
+    return [(name, before.get(name), now[name]) for name in sorted(names) if before.get(name) != now[name]]
+
+
+def _method(arguments):
+    """The method that the arguments name, config.py's where they name none."""
+    named = config.method
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--method":
+            named = value if equals else "".join(arguments[place + 1:place + 2])
+    if named not in config.METHODS:
+        raise UserError(f"there is no method {named!r}; the methods are {', '.join(config.METHODS)}")
+    return named
 
 
 def _unknown(name, kind):
     if name in kind.model_computed_fields:
-        return (f"{name} follows from other settings and cannot be set: "
-                "n_bits = n_book * bn_word and intn_word = 2 ** bn_word; set n_book or bn_word")
+        meaning = " ".join(kind.model_computed_fields[name].description.split())
+        return f"{name} follows from other settings and cannot be set. {meaning}"
+    owners = [method for method, settings in config.METHODS.items() if name in settings.model_fields]
+    if owners:
+        return (f"{name} is a setting of {' and '.join(owners)} and has no effect on {kind.published}; leave it out"
+                + (f", or set --method={owners[0]}" if kind.published in config.METHODS else ""))
     near = difflib.get_close_matches(name, kind.model_fields, n=1)
     return f"there is no setting {name}" + (f"; did you mean {near[0]}?" if near else "; --help lists them all")

@@ -2,31 +2,26 @@ from model.networks import layers
 from model.tf1 import tf
 
 
-def cnn_f(images, dimension, training):
+def cnn_f(images, dimension, drop, **_):
     """CNN-F of Chatfield et al. (BMVC 2014, table 1), whose last layer gives `dimension` numbers and not 1000 classes.
 
     images: float32 [B, 32, 32, 3], standardised; they are enlarged to 224 x 224. Returns Features without statistics.
-    With `training` half of each 4096 activations is dropped, by the global step. Local response normalisation is
-    that of Krizhevsky et al. (2012, section 3.3), and pooling that of the published model: 3 x 3, stride 2.
+    `drop` takes half of each 4096 activations in training. Local response normalisation is that of Krizhevsky et al.
+    (2012, section 3.3), and pooling that of the published model: 3 x 3, stride 2.
     """
-    step = tf.train.get_or_create_global_step() if training else None  # outside of the scope, or it bears its name
-
     def normalise(x):
         return tf.nn.local_response_normalization(x, depth_radius=2, bias=2, alpha=1e-4, beta=0.75)
 
     def full(x, name):
-        x = tf.nn.relu(layers.dense(x, 4096, name))
-        return layers.dropout(x, step) if training else x
+        return drop(tf.nn.relu(layers.dense(x, 4096, name)), name)
 
-    with tf.variable_scope(layers.SCOPES["cnn_f"], reuse=tf.AUTO_REUSE):
-        x = normalise(layers.conv_relu(layers.enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
-        x = tf.nn.max_pool2d(x, 3, 2, "SAME")
-        x = normalise(layers.conv_relu(x, 256, 5, "conv2"))
-        x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-        x = layers.conv_relu(x, 256, 3, "conv3")
-        x = layers.conv_relu(x, 256, 3, "conv4")
-        x = layers.conv_relu(x, 256, 3, "conv5")
-        x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-        x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
-        raw = layers.dense(full(x, "full7"), dimension)
-    return layers.Features(raw, [])
+    x = normalise(layers.conv_relu(layers.enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
+    x = tf.nn.max_pool2d(x, 3, 2, "SAME")
+    x = normalise(layers.conv_relu(x, 256, 5, "conv2"))
+    x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+    x = layers.conv_relu(x, 256, 3, "conv3")
+    x = layers.conv_relu(x, 256, 3, "conv4")
+    x = layers.conv_relu(x, 256, 3, "conv5")
+    x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+    x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
+    return layers.Features(layers.dense(full(x, "full7"), dimension), [])

@@ -1,26 +1,34 @@
 """Convolution, batch normalisation, the dense layer and dropout. The checkpoint's variable names are decided here.
 
-Images are float32, NHWC, but where `fast` says [H, W, B, C], as Winograd's method takes them. Variables are made on
-first use and shared afterwards (the two towers are one network).
+Images are float32 [B, H, W, C] unless a docstring says otherwise. Variables are made on first use and shared afterwards
+(the two towers are one network).
 """
-import functools
 import zlib
 from typing import NamedTuple
 
-from model.networks import winograd
-from model.tf1 import tf, tflearn
-
-SCOPES = {"modified_vgg": "Fixed_VGG", "cnn_f": "CNN_F"}  # what the names of each F's variables begin with
-
+from model.networks.spatial import DIRECT
+from model.tf1 import tf
 
 DECAY = 0.9
 EPSILON = 1e-3
 
 
-class BatchStatistics(NamedTuple):
-    """What one tower saw at one layer: `mean` and Bessel-corrected `variance`, float32 [channels] each."""
+class Normalisation(NamedTuple):
+    """The variables of one batch normalisation: float32 [channels] each, `local_step` a scalar."""
 
-    scope: str
+    beta: tf.Variable
+    gamma: tf.Variable
+    moving_mean: tf.Variable
+    moving_variance: tf.Variable
+    biased: tf.Variable
+    local_step: tf.Variable
+
+
+class BatchStatistics(NamedTuple):
+    """What one tower saw at one layer: `mean` and Bessel-corrected `variance`, float32 [channels] each, and the
+    variables `norm` whose moving averages they belong to."""
+
+    norm: Normalisation
     mean: tf.Tensor
     variance: tf.Tensor
 
@@ -35,7 +43,7 @@ class Features(NamedTuple):
 def variable(name, shape, initializer=None, trainable=True):
     """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise.
 
-    What it begins with hangs on the graph's seed and its full name alone, however the rest of the graph is made.
+    Its initial value depends on the graph's seed and on its full name, and on nothing else in the graph.
     """
     seed = zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
     return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(seed),
@@ -47,72 +55,50 @@ def _kernel_and_bias(name, shape):
         return variable("kernel", shape), variable("bias", shape[-1:], tf.zeros_initializer())
 
 
-def _normalisation(scope, channels):
-    """beta, gamma, moving_mean, moving_variance, biased, local_step of the batch normalisation `scope`."""
+def normalisation(scope, channels):
+    """The Normalisation of `channels` channels in `scope`, under the names that the release's checkpoints have."""
     with tf.variable_scope(scope) as here:
         zeros, ones = tf.zeros_initializer(), tf.ones_initializer()
         # The release's zero-debiased mean keeps its two helpers under the scope's name a second time.
         debias = f"{here.name}/moving_mean"
-        return (variable("beta", [channels], zeros), variable("gamma", [channels], ones),
-                variable("moving_mean", [channels], zeros, trainable=False),
-                variable("moving_variance", [channels], ones, trainable=False),
-                variable(f"{debias}/biased", [channels], zeros, trainable=False),
-                variable(f"{debias}/local_step", [], zeros, trainable=False))
+        return Normalisation(variable("beta", [channels], zeros), variable("gamma", [channels], ones),
+                             variable("moving_mean", [channels], zeros, trainable=False),
+                             variable("moving_variance", [channels], ones, trainable=False),
+                             variable(f"{debias}/biased", [channels], zeros, trainable=False),
+                             variable(f"{debias}/local_step", [], zeros, trainable=False))
 
 
-def conv_bn_relu(x, filters, conv, norm, training, fast=False):
+def conv_bn_relu(x, filters, conv, norm, training, spatial=DIRECT):
     """3 x 3 convolution (stride 1, SAME, bias), batch normalisation, ReLU.
 
-    x: float32 [B, H, W, C], or [H, W, B, C] if `fast`, which convolves by Winograd's method. Returns (x of `filters`
-    channels, BatchStatistics or None).
+    x: images in the layout of `spatial`, which convolves. Returns (x of `filters` channels, BatchStatistics or None).
 
     In training the bias is left out of the convolution, since the batch mean takes it away again: it only
     shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
     averages are folded into the kernel, so that one convolution does the whole layer.
     """
-    convolve = winograd.convolve if fast else functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
     kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
-    beta, gamma, moving_mean, moving_variance, *_ = _normalisation(norm, filters)
+    norm = normalisation(norm, filters)
     if training:
-        x, mean, variance = tf.nn.fused_batch_norm(convolve(x, kernel), gamma, beta, epsilon=EPSILON)
+        x, mean, variance = tf.nn.fused_batch_norm(spatial.convolve(x, kernel), norm.gamma, norm.beta, epsilon=EPSILON)
         return tf.nn.relu(x), BatchStatistics(norm, mean + bias, variance)
-    scale = gamma * tf.rsqrt(moving_variance + EPSILON)
-    return tf.nn.relu(tf.nn.bias_add(convolve(x, kernel * scale), (bias - moving_mean) * scale + beta)), None
+    scale = norm.gamma * tf.rsqrt(norm.moving_variance + EPSILON)
+    shift = (bias - norm.moving_mean) * scale + norm.beta
+    return tf.nn.relu(tf.nn.bias_add(spatial.convolve(x, kernel * scale), shift)), None
 
 
 def update_moving_averages(statistics):
     """Take one tower's list of BatchStatistics into the moving averages, as the release does.
 
-    The mean is zero-debiased (`biased`, `local_step`), the variance is not. Returns one operation. To be
-    called in the variable scope that the layers were made in.
+    The mean is zero-debiased (`biased`, `local_step`), the variance is not. Returns one operation.
     """
     updates = []
-    for scope, mean, variance in statistics:
-        *_, moving_mean, moving_variance, biased, local_step = _normalisation(scope, mean.shape[-1])
-        step = local_step.assign_add(1.0)
-        total = biased.assign_sub((1 - DECAY) * (biased - mean))
-        updates += [moving_mean.assign(total / (1 - tf.pow(DECAY, step))),
-                    moving_variance.assign_sub((1 - DECAY) * (moving_variance - variance))]
+    for norm, mean, variance in statistics:
+        step = norm.local_step.assign_add(1.0)
+        total = norm.biased.assign_sub((1 - DECAY) * (norm.biased - mean))
+        updates += [norm.moving_mean.assign(total / (1 - tf.pow(DECAY, step))),
+                    norm.moving_variance.assign_sub((1 - DECAY) * (norm.moving_variance - variance))]
     return tf.group(*updates)
-
-
-def images_inside(x):
-    """x, float32 [B, H, W, C], as [H, W, B, C]."""
-    return tf.transpose(x, [1, 2, 0, 3])
-
-
-def max_pool(x, fast=False):
-    """2 x 2 max pooling. x: float32 [B, H, W, C], or [H, W, B, C] if `fast`, H and W even. Returns both halved."""
-    if not fast:
-        return tf.nn.max_pool2d(x, 2, 2, "SAME")
-    height, width, _, channels = x.shape.as_list()
-    x = tf.nn.max_pool2d(tf.reshape(x, [1, height, width, -1]), 2, 2, "SAME")
-    return tf.reshape(x, [height // 2, width // 2, -1, channels])
-
-
-def average_pool(x, fast=False):
-    """Global average pooling. x: float32 [B, H, W, C], or [H, W, B, C] if `fast`. Returns float32 [B, C]."""
-    return tf.reduce_mean(x, [0, 1]) if fast else tflearn.global_avg_pool(x)
 
 
 def enlarge(images, size):
@@ -138,13 +124,12 @@ def dense(x, units, name="dense"):
     return tf.matmul(x, kernel) + bias
 
 
-def dropout(x, step):
+def dropout(x, step, name):
     """Each number of x set to 0 with probability 1/2, else doubled. x: float32; step: integer scalar, of training.
 
-    The step and which of the graph's dropouts it is decide what is dropped: a run is repeatable.
+    The step and the name decide what is dropped: a run is repeatable, and dropouts of different names differ.
     """
-    seed = tf.stack([tf.cast(step, tf.int64), len(tf.get_collection("dropouts"))])
+    seed = tf.stack([tf.cast(step, tf.int64), zlib.crc32(name.encode())])
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
     twos = 2 * tf.random.stateless_uniform(tf.shape(x), seed, 0, 2, tf.int32)
-    tf.add_to_collection("dropouts", twos)
     return x * tf.cast(twos, tf.float32)

@@ -43,7 +43,7 @@ def _product(matrix, x):
 
 def _along_both(rows, columns, x):
     """`rows` along the first axis of x and `columns` along the second, float32 [H, W, N] to [len(rows), len(columns),
-    N]: at once where that takes a small matrix, for what costs is each way through memory."""
+    N]. One product does both where its matrix is small, since most of the time goes into reading and writing x."""
     if rows.size * columns.size <= AT_ONCE:
         x = _product(np.kron(rows, columns), tf.reshape(x, [rows.shape[1] * columns.shape[1], -1]))
     else:
@@ -53,10 +53,10 @@ def _along_both(rows, columns, x):
 
 
 def convolve(x, kernel):
-    """What `tf.nn.conv2d(x, kernel, 1, "SAME")` gives, rounded otherwise, with the images last but one.
+    """The same as `tf.nn.conv2d(x, kernel, 1, "SAME")` up to rounding, in another layout.
 
-    x: float32 [H, W, B, C], static but for B; kernel: float32 [3, 3, C, O]. Returns float32 [H, W, B, O]. So laid
-    out, a transform is one product of long rows, and a tile's numbers lie together.
+    x: float32 [H, W, B, C], static except for B; kernel: float32 [3, 3, C, O]. Returns float32 [H, W, B, O]. In this
+    layout a transform is one product of long rows, and the numbers of a tile lie together.
     """
     height, width, _, channels = x.shape.as_list()
     (to_rows, from_rows), (to_columns, from_columns) = _transforms(height), _transforms(width)

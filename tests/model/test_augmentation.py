@@ -1,9 +1,9 @@
 """Flip, crop and distortion: what comes out, how often, and that a seed decides it."""
 import numpy as np
 import pytest
-from test_layers import under_xla
+from xla import under_xla
 
-from model.augmentation import augment, distort
+from model.augmentation import augment, distort, stream, view
 from model.tf1 import tf
 
 MEAN, DEVIATION = (125.642, 123.738, 114.46), (63.01, 62.157, 66.94)  # the release's
@@ -74,7 +74,7 @@ def test_every_flip_and_offset_occurs(drawn):
 
 
 def test_the_two_batches_of_a_step_differ(augmented):
-    """Training seeds a step's batches with 4 t and 4 t + 2, and flips take one more."""
+    """Step t seeds its batches with 4 t and 4 t + 2, and each flip with one more."""
     images = random_images(200)
     batches = augmented(images, *([0, seed] for seed in (0, 2, 4, 6)))
     for k, one in enumerate(batches):
@@ -124,9 +124,52 @@ def test_the_hole_is_a_square_that_may_reach_over_the_edge(distortions):
     assert (holes.sum(axis=(1, 2)) == sides[0] * sides[1]).all()
 
 
-def test_distortion_hangs_on_the_seed_and_is_the_same_under_xla(compute):
+def test_distortion_depends_on_the_seed_and_is_the_same_under_xla(compute):
     images = np.random.default_rng(1).standard_normal((20, 32, 32, 3), np.float32)
     first, again, other = (compute(distort, images, np.array(seed, np.int32)) for seed in ([3, 1], [3, 1], [3, 3]))
     np.testing.assert_array_equal(first, again)
     assert (np.abs(first - other).max(axis=(1, 2, 3)) > 0.1).all()
     np.testing.assert_allclose(under_xla(distort, images, np.array([3, 1], np.int32)), first, atol=1e-5)
+
+
+STEPS = (0, 1, 2, 3, 249, 250, 2 ** 27, 2 ** 28 - 1)
+
+
+def streams(names, seed):
+    """int32 [names, steps, 2]."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        return session.run(tf.stack([[stream(name, seed, step) for step in STEPS] for name in names]))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2 ** 31 - 1])
+def test_published_streams_keep_their_numbers(seed):
+    names = [f"{what} {role}" for what in ("augment", "distort") for role in ("labelled", "unlabelled")]
+    expected = [[[seed, start + 4 * step + k] for step in STEPS] for start in (0, 2 ** 30) for k in (0, 2)]
+    np.testing.assert_array_equal(streams(names, seed), expected)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_no_two_names_or_steps_share_a_seed(seed):
+    """Nor what [0, 1] added makes of one, from which a second number of the same name is drawn."""
+    names = [f"{what} {role}" for what in ("augment", "distort")
+             for role in ("labelled", "unlabelled", "query", *map(str, range(200)))]
+    first = streams(names, seed).reshape(-1, 2)
+    both = np.concatenate([first, first + np.int32([0, 1])])
+    assert len(np.unique(both, axis=0)) == len(both) == 2 * len(names) * len(STEPS)
+
+
+def test_another_seed_makes_another_stream():
+    assert (streams(["augment query"], 3)[..., 0] != streams(["augment query"], 4)[..., 0]).all()
+
+
+def test_a_view_is_standardised_as_its_network_asks(compute):
+    images = random_images(4)
+
+    def graph(images):
+        return view(images, "query", 3, 5, lambda x: tf.cast(x, tf.float32) / 255), view(images, "query", 3, 5)
+
+    (own, own_distorted), (usual, usual_distorted) = compute(graph, images)
+    inside = own != 0  # neither padding nor a black pixel
+    undone = (usual * np.array(DEVIATION) + np.array(MEAN)) / 255
+    np.testing.assert_allclose(own[inside], undone[inside], atol=1e-5)
+    assert own.min() == 0 and own.max() <= 1 and (own_distorted != own).any() and (usual_distorted != usual).any()

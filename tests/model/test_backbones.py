@@ -1,4 +1,4 @@
-"""CNN-F against its published table and a float64 numpy forward pass, and what its dropout depends on."""
+"""Every network as its row describes it; CNN-F against its published table and a float64 numpy forward pass."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from model import backbones
-from model.networks.cnn_f import cnn_f
+from model.networks.layers import update_moving_averages
 from model.tf1 import tf
 
 DIMENSION = 6
@@ -17,14 +17,15 @@ KERNELS = {"conv1": (11, 11, 3, 64), "conv2": (5, 5, 64, 256), "conv3": (3, 3, 2
 
 @pytest.fixture(scope="module")
 def network():
-    """Both towers in training and a third in retrieval, of the same two images, with random weights and biases.
+    """CNN-F: two towers in training and a third in retrieval, of the same two images, with random weights and biases.
 
     The images are forty times as strong as standardised ones, so that normalisation has something to do.
     """
     images = 40 * np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        towers = [cnn_f(tf.constant(images), DIMENSION, training) for training in (True, True, False)]
+        towers = [backbones.features("cnn_f", tf.constant(images), DIMENSION, training, batch=batch)
+                  for training, batch in ((True, "labelled"), (True, "unlabelled"), (False, ""))]
         variables = {v.op.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
         for name, variable in variables.items():
@@ -108,4 +109,24 @@ def test_dropout_depends_on_step_and_tower(network):
 
 def test_there_are_no_moving_averages(network):
     with network.session.graph.as_default():
-        assert backbones.update_statistics(network.towers[0]).type == "NoOp"
+        assert update_moving_averages(network.towers[0].statistics).type == "NoOp"
+
+
+@pytest.mark.parametrize("name", backbones.NETWORKS)
+def test_a_network_is_as_its_row_says(name):
+    """Its variables' scope, and its multiply-adds in convolutions and dense layers."""
+    row = backbones.NETWORKS[name]
+    with tf.Graph().as_default() as graph:
+        images = row.standardise(tf.zeros([1, 32, 32, 3], tf.uint8))
+        raw, statistics = backbones.features(name, images, 144, training=False)
+        assert images.dtype == tf.float32 and raw.shape.as_list() == [1, 144] and not statistics
+        assert all(v.op.name.startswith(f"{row.scope}/") for v in tf.global_variables())
+        products = [(op.inputs[1].shape, op.outputs[0].shape) for op in graph.get_operations()
+                    if op.type in ("Conv2D", "MatMul")]
+    counted = sum(kernel[:-1].num_elements() * out.num_elements() for kernel, out in products)
+    assert counted == pytest.approx(row.multiply_adds, rel=0.01)
+
+
+def test_an_unknown_network_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="no network 'vgg', only modified_vgg, cnn_f"):
+        backbones.features("vgg", tf.zeros([1, 32, 32, 3]), 4, training=False)

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import Config
+from config import GPQ
 from model import gpq, training
+from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
 from utils.session import checkpoints
 
@@ -25,17 +26,17 @@ def as_rows(x):
     return x.reshape(len(x), -1)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["direct", "winograd"])
+@pytest.fixture(scope="module", params=[Direct(), Winograd()], ids=["direct", "winograd"])
 def ours(request, reference, reference_checkpoint):
     """All of our numbers, from one graph: before a step, of the fixed batch, after the release's step."""
-    config = Config(follow="release")
+    config = GPQ(follow="release")
     with tf.Graph().as_default(), tf.Session() as session:
         names = ("source_input", "labels_onehot", "target_input")
         batch = [tf.constant(reference[f"train_{name}"]) for name in names]
-        losses, towers, averages = gpq.loss_graph(*batch, config, fast=request.param)
+        losses, towers, averages = gpq.loss_graph(*batch, config, spatial=request.param)
         step = training.training_graph(losses, averages, config, n_steps=1).step
         gradients = {v.name: g for g, v in training.gradients(losses.total) if g is not None}
-        evaluation, _, _ = gpq.loss_graph(*batch, config, training=False, fast=request.param)
+        evaluation, _, _ = gpq.loss_graph(*batch, config, training=False, spatial=request.param)
         retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config, request.param)
         variables = {v.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
@@ -124,7 +125,7 @@ def test_norm_of_every_gradient(ours, reference):
 
 
 def test_learning_rates(reference, compute):
-    rates = compute(lambda steps: [training.learning_rate(step, Config(), n_steps=1) for step in tf.unstack(steps)],
+    rates = compute(lambda steps: [training.learning_rate(step, GPQ(), n_steps=1) for step in tf.unstack(steps)],
                     reference["lr_steps"].astype(np.int64))
     np.testing.assert_allclose(rates, reference["lr_values"], rtol=1e-6)
 
@@ -174,15 +175,15 @@ def test_moving_averages_of_both_towers(ours, reference):
 
 def test_retrieval_restores_what_the_releases_demo_does(release_variables):
     with tf.Graph().as_default():
-        gpq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), Config())
+        gpq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), GPQ())
         assert shapes(checkpoints.weights()) == release_variables["DEMO"]
 
 
 def test_variables_of_the_releases_training(release_variables):
     with tf.Graph().as_default():
         batch = tf.placeholder(tf.float32, [2, 32, 32, 3])
-        losses, _, averages = gpq.loss_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, Config())
-        training.training_graph(losses, averages, Config(), n_steps=1)
+        losses, _, averages = gpq.loss_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, GPQ())
+        training.training_graph(losses, averages, GPQ(), n_steps=1)
         mine, demo = shapes(tf.global_variables()), shapes(checkpoints.weights())
     assert mine.pop("global_step") == []
     without = {name for name in release_variables["TRAIN"] if is_convolution_bias(name) and "/Adam" in name}

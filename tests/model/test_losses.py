@@ -1,13 +1,9 @@
-"""Each loss, in all its forms, against float64 numpy written from the equations; the signs of the mini-max."""
-from types import SimpleNamespace
-
+"""Each loss, in all its forms, against float64 numpy written from the equations."""
 import numpy as np
 import pytest
-from test_layers import under_xla
+from xla import under_xla
 
-from config import Config
-from model import gpq, losses, quantizer
-from model.networks.modified_vgg import modified_vgg
+from model import losses
 from model.tf1 import tf
 
 B, M, D, C = 9, 4, 3, 5
@@ -240,93 +236,3 @@ def test_gradient_reversal(compute):
     forward, gradient = compute(graph, x)
     np.testing.assert_array_equal(forward, x)
     np.testing.assert_allclose(gradient, -3 * x ** 2, rtol=1e-6)
-
-
-@pytest.fixture(scope="module", params=FORMS)
-def network(request):
-    """The loss graph of 4 + 4 random images with unequal weights: what it gives, and a Session."""
-    config = Config(follow=request.param, lam_1=0.3, lam_2=0.7, lam_u=0.5, confidence=0.01, n_book=M, len_code=D,
-                    n_CLASSES=C)
-    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(0)
-        labelled, unlabelled, distorted = map(tf.constant, images)
-        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config, distorted=distorted)
-        session.run(tf.global_variables_initializer())
-        yield SimpleNamespace(config=config, session=session, losses=values,
-                              variables={v.op.name: v for v in tf.trainable_variables()})
-
-
-def test_total_weighs_the_losses(network):
-    """The paper's lambda_1 belongs to classification; the release's lam_1, 0.3 here, to entropy."""
-    found = network.session.run(network.losses)
-    on_classes, on_entropy = (0.7, 0.3) if network.config.follow == "release" else (0.3, 0.7)
-    expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy + 0.5 * found.pseudo_labels
-    assert found.total == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("what, name, sign", [("entropy", "Fixed_VGG/dense/bias", -1), ("entropy", "C", 1),
-                                              ("pseudo_labels", "Fixed_VGG/dense/bias", 1)])
-def test_features_minimise_the_entropy_that_prototypes_maximise_and_learn_pseudo_labels(network, what, name, sign):
-    """Against the slope of the loss itself, which reversal leaves alone, along its graph's gradient."""
-    session, variable, loss = network.session, network.variables[name], getattr(network.losses, what)
-    start, gradient = session.run([variable, tf.gradients(loss, variable)[0]])
-    length = np.linalg.norm(gradient)
-    step = 0.01 * gradient / length
-    values = []
-    for moved in (start + step, start - step):
-        variable.load(moved, session)
-        values.append(float(session.run(loss)))
-    variable.load(start, session)
-    slope = (values[0] - values[1]) / 0.02
-    assert slope == pytest.approx(sign * length, rel=0.02)
-
-
-def choice_of(**settings):
-    """Losses, labelled and unlabelled sub-vectors and new moving averages of 4 + 4 random images, under a setting."""
-    config = Config(n_book=M, len_code=D, n_CLASSES=C, **settings)
-    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
-    images[1] = 2 * images[1] + 1  # the unlabelled have statistics of their own
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(0)
-        labelled, unlabelled, distorted = map(tf.constant, images)
-        labels = tf.one_hot([0, 1, 1, 3], C)
-        values, towers, averages = gpq.loss_graph(labelled, labels, unlabelled, config, distorted=distorted)
-        both = modified_vgg(tf.concat([labelled, unlabelled], 0), M * D, training=True)
-        whole = quantizer.intra_normalise(quantizer.split(both.raw, M))
-        moving = {v.op.name: v for v in tf.global_variables() if "moving" in v.op.name}
-        session.run(tf.global_variables_initializer())
-        found = SimpleNamespace(losses=session.run(values), towers=session.run([towers.labelled, towers.unlabelled]),
-                                whole=session.run(whole),
-                                statistics=session.run({norm: seen for norm, *seen in both.statistics}))
-        session.run(averages)
-        found.moving = session.run(moving)
-        return found
-
-
-@pytest.fixture(scope="module")
-def usual():
-    return choice_of()
-
-
-def test_joint_statistics_normalise_both_batches_as_one(usual):
-    joint = choice_of(batch_statistics="joint")
-    np.testing.assert_allclose(np.concatenate(joint.towers), joint.whole, atol=1e-5)
-    assert np.abs(np.concatenate(usual.towers) - joint.whole).max() > 0.1
-    for scope, (mean, variance) in joint.statistics.items():
-        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_mean"], mean, rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(joint.moving[f"Fixed_VGG/{scope}/moving_variance"], 0.9 + 0.1 * variance, rtol=1e-4)
-
-
-def test_pseudo_labels_are_added_and_leave_the_moving_averages_alone(usual):
-    found = choice_of(lam_u=0.5, confidence=0.01)
-    assert usual.losses.pseudo_labels == 0 and found.losses.pseudo_labels > 0.1
-    assert found.losses.total > usual.losses.total
-    for name, value in found.moving.items():
-        np.testing.assert_allclose(value, usual.moving[name], atol=1e-6, err_msg=name)
-
-
-def test_codewords_learn_from_n_pair_alone(network):
-    z = network.variables["Z"]
-    assert tf.gradients(network.losses.n_pair, z) != [None]
-    assert tf.gradients([network.losses.classification, network.losses.entropy], z) == [None]

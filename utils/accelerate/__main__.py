@@ -3,7 +3,7 @@
     python -m utils.accelerate export --n_book=12 --seed=1 --out=runs     # here; any settings, any number of times
     python -m utils.accelerate export-pretraining --out=runs
     python runs/train.py                                                  # there, with jax, flatbuffers and numpy
-    python -m utils.accelerate import runs/48bits-seed1 --out=models/48bits_example.ckpt
+    python -m utils.accelerate import runs/48bits-seed1 --out=models/48bits.ckpt
     python -m utils.accelerate import runs/pretraining_seed0 --out=models/CIFAR100_pretrained.mat
 
 The training step of model/, augmentation, gradients, Adam and moving averages included, is lowered to StableHLO.
@@ -13,34 +13,31 @@ eval_term set, an import judges the weights as train.py would at its end.
 """
 import sys
 
+from pydantic import BaseModel, ConfigDict
 from pydantic_settings import CliPositionalArg
 
-from config import Config, Pretraining
-from utils import errors
+from config import Pretraining
+from utils import errors, settings
 from utils.accelerate.export import export
 from utils.accelerate.imports import import_run
 from utils.errors import UserError
 from utils.paper import cells
-from utils.settings import from_command_line
-from utils.training import task as tasks
+from utils.training.task import Task
 
 
-class Export(Config):
-    """GPQ's settings, and where to write the run."""
+class Export(BaseModel):
+    """Export a training with the settings of config.py."""
 
-    out: str
-    """Folder of runs. A new run gets a folder in it."""
-
-
-class ExportPretraining(Pretraining):
-    """The pretraining's settings, and where to write the run."""
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     out: str
     """Folder of runs. A new run gets a folder in it."""
 
 
-class Import(Config):
-    """A trained run, what to make of it, and any settings that it must have been made with."""
+class Import(BaseModel):
+    """Import a trained run; settings that are given must be those that it was exported with."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     run: CliPositionalArg[str]
     """Folder of a trained run, or of runs where there is only one."""
@@ -52,14 +49,15 @@ class Import(Config):
 def main():
     command, *arguments = sys.argv[1:] or [""]
     if command == "export":
-        config = from_command_line(Export, arguments)
-        name = cells.name({name: getattr(config, name) for name in Config.model_fields})
-        print(export(tasks.GPQ(config), name, config.out, config))
+        config = settings.from_command_line(Export, arguments)
+        settings.refuse_idle(config)
+        print(export(Task(config), cells.name(config), config.out, config))
     elif command == "export-pretraining":
-        config = from_command_line(ExportPretraining, arguments)
-        print(export(tasks.Pretraining(config), f"pretraining_seed{config.seed}", config.out, config))
+        config = settings.from_command_line(Export, arguments, Pretraining)
+        settings.refuse_idle(config)
+        print(export(Task(config), f"pretraining_seed{config.seed}", config.out, config))
     elif command == "import":
-        config = from_command_line(Import, arguments)
+        config = settings.from_command_line(Import, arguments)
         named = config.model_dump(mode="json", include=config.model_fields_set - {"run", "out"})
         import_run(config.run, config.out, named)
         print(f"{config.out} is made of {config.run}")

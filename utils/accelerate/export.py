@@ -1,3 +1,4 @@
+"""Write a training as a run that JAX can do: its step, its first weights and the images of every step."""
 import hashlib
 import json
 import shutil
@@ -15,7 +16,7 @@ from utils.training.folder import Progress, initialise
 
 
 def export(task, name, folder, config):
-    """Write the training of `task` (of utils.tasks) as the run `name` of the folder of runs `folder`. Returns its path.
+    """Write the training of `task` as the run `name` of the folder of runs `folder`. Returns its path.
 
     Raises UserError where the run is there already, the folder holds another train.py or cannot be written, or JAX
     is not installed.
@@ -34,7 +35,7 @@ def export(task, name, folder, config):
         with tf.control_dependencies([graph.step]):
             return [tf.identity(value) for value in (*graph.losses, graph.learning_rate)]
 
-    specs = [tf.TensorSpec(task.images.shape, tf.uint8), tf.TensorSpec(task.labels.shape, tf.int32),
+    specs = [tf.TensorSpec(task.images.shape, tf.uint8), tf.TensorSpec(task.labels.shape, tf.bool),
              tf.TensorSpec([task.n_batches, task.batch_size], tf.int32), tf.TensorSpec([], tf.int32)]
     lowered = lower(build, specs)
     with tf.Graph().as_default(), machine.session(config) as session:
@@ -47,7 +48,7 @@ def export(task, name, folder, config):
     images = f"images-{hashlib.sha256(task.images.tobytes()).hexdigest()[:12]}.npy"
     beside = Progress(task.n_steps, initial=initial, losses=watched[:-1]).about(config, task)
     about = {"images": images, "watched": watched, "state": lowered.state, "updated": lowered.updated,
-             "task": type(task).__name__, "beside": beside}  # beside: what lies beside the checkpoint at the end
+             "task": config.published, "beside": beside}  # beside: what lies beside the checkpoint at the end
     indices = np.stack([task.indices(number) for number in range(task.n_steps)])
     try:
         run.parent.mkdir(parents=True, exist_ok=True)

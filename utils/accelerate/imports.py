@@ -1,3 +1,4 @@
+"""Make checkpoints, or F's .mat file, of runs that were trained elsewhere."""
 import contextlib
 import json
 import shutil
@@ -6,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from config import Config, Pretraining
+from config import METHODS, Pretraining
 from model.tf1 import tf
+from utils import settings
 from utils.errors import UserError
 from utils.session import checkpoints, machine, pretrained
-from utils.training import task as tasks
-from utils.training.folder import check_data, completed
+from utils.training.folder import check_data
 from utils.training.logs import write_scalars
+from utils.training.task import Task
 
-TASKS = {"GPQ": (tasks.GPQ, Config), "Pretraining": (tasks.Pretraining, Pretraining)}
+FIRST_NAMES = {"GPQ": "gpq", "Pretraining": "pretraining"}  # what the first exported runs call their settings
+KINDS = {kind.published: kind for kind in (*METHODS.values(), Pretraining)}
 
 
 def import_run(folder, out, named):
@@ -28,11 +31,12 @@ def import_run(folder, out, named):
     try:
         about = json.loads((run / "about.json").read_text())
         beside = about["beside"]
-        settings = completed(beside["settings"], Config)
+        kind = KINDS[FIRST_NAMES.get(about["task"], about["task"])]
+        made_with = settings.completed(beside["settings"], kind)
     except (ValueError, KeyError) as error:
         raise UserError(damaged) from error
     for name, value in named.items():
-        exported = settings.get(name)
+        exported = made_with.get(name)
         if exported != value:
             raise UserError(f"{run} was exported with {name}={exported}, and {name}={value} is asked for; "
                             "name another run, or leave the setting out")
@@ -50,7 +54,7 @@ def import_run(folder, out, named):
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(damaged) from error
     if beside["settings"]["eval_term"]:
-        beside["judged"] = _judged(run, about, values)
+        beside["judged"] = _judged(run, kind, beside, values)
         scalars[beside["step"]][beside["measure"]] = beside["judged"]
     try:
         _save(values, out, beside)
@@ -61,13 +65,11 @@ def import_run(folder, out, named):
         raise UserError(f"{out} cannot be written ({error.strerror}); set another --out") from error
 
 
-def _judged(run, about, values):
-    """What the task of a run measures of its trained weights."""
-    make, settings = TASKS[about["task"]]
-    config = settings(**{name: value for name, value in about["beside"]["settings"].items()
-                         if name in settings.model_fields})
-    task = make(config)
-    check_data(run, about["beside"]["data"], task.source)
+def _judged(run, kind, beside, values):
+    """What the task of a run measures of its trained weights; kind: the class of its settings."""
+    config = kind(**{name: value for name, value in beside["settings"].items() if name in kind.model_fields})
+    task = Task(config)
+    check_data(run, beside["data"], task.source)
     with tf.Graph().as_default(), machine.session(config) as session:
         judge = task.judge(session)
         for variable in tf.global_variables():

@@ -1,3 +1,4 @@
+"""A graph of TensorFlow as StableHLO in a form that JAX loads."""
 import dataclasses
 import re
 from typing import NamedTuple

@@ -1,23 +1,35 @@
+"""Data sets on the command line.
+
+    python -m utils.data fetch cifar10 [--data_dir=cifar10]
+    python -m utils.data fetch cifar100 [--data_dir=cifar100]
+    python -m utils.data sample --data_dir=FULL --out=cifar10/sample
+
+`python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
+"""
 import argparse
 
 from utils import errors
-from utils.data import cifar10
 from utils.data.sample import make_sample
+from utils.data.sets import SETS
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m utils.cifar10", description="Fetch or sample CIFAR-10.")
+def main(dataset=None):
+    """Do what the command line says; with `dataset`, it is that of this data set alone, which then is not named."""
+    parser = argparse.ArgumentParser(prog=f"python -m utils.{dataset or 'data'}", description="Get a data set.")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("fetch", help="download, verify and unpack the official archive")
-    command.add_argument("--data_dir", default="cifar10", help="folder to unpack into (%(default)s)")
-    command = commands.add_parser("sample", help="write the 6,000 images that the repository ships")
-    command.add_argument("--data_dir", required=True, help="folder of the full set")
-    command.add_argument("--out", required=True, help="folder to write")
-    arguments = parser.parse_args()
-    if arguments.command == "fetch":
-        cifar10.fetch(arguments.data_dir)
+    fetch = commands.add_parser("fetch", help="download, verify and unpack the official archive")
+    if dataset is None:
+        fetch.add_argument("dataset", choices=SETS)
+    fetch.add_argument("--data_dir", help=f"folder to unpack into ({dataset or 'named as the data set'})")
+    if dataset in (None, "cifar10"):
+        sample = commands.add_parser("sample", help="write the 6,000 images of CIFAR-10 that the repository ships")
+        sample.add_argument("--data_dir", required=True, help="folder of the full set")
+        sample.add_argument("--out", required=True, help="folder to write")
+    given = parser.parse_args(namespace=argparse.Namespace(dataset=dataset))
+    if given.command == "fetch":
+        SETS[given.dataset].fetch(given.data_dir or given.dataset)
     else:
-        make_sample(arguments.data_dir, arguments.out)
+        make_sample(given.data_dir, given.out)
 
 
 if __name__ == "__main__":

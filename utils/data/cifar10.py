@@ -1,8 +1,5 @@
 """CIFAR-10 from its published python batches: read, checked, split and fetched.
 
-    python -m utils.cifar10 fetch [--data_dir=cifar10]
-    python -m utils.cifar10 sample --data_dir=FULL --out=cifar10/sample
-
 Three numbers describe an image here: its index in what was loaded, its position among the published 60,000
 (batches 1 to 5, then test), and its rank in the release's class-sorted order (`cifar10/release_order.npy`).
 Every role follows from the rank alone, so the full set and the sample are split by the same lines.
@@ -13,14 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from utils.data import archives
-from utils.data.data import Data
+from utils.data.data import Data, Source, digest
 from utils.errors import UserError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SIZE = 170_498_071  # bytes
 MD5 = "c58f30108f718f92721af3b95e74349a"
 
-BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6)) + ("test_batch",)
+BATCHES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f", "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751", "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb", "test_batch": "40351d587109b95175f43aff81a1287e"}
+SAMPLE_SHA256 = "9387a82f7ada28316c9550cd53c4d6fa3a00cfd597e167532e2c9f22f198ff73"  # what `digest` gives it
 ARCHIVE = archives.Archive(
     title="CIFAR-10", module="utils.cifar10", url=URL, size=SIZE, md5=MD5, folder="cifar-10-batches-py",
     batches=BATCHES, others=("batches.meta", "readme.html"), label_key=b"labels", n_classes=10)
@@ -40,26 +41,39 @@ def load(data_dir, protocol=1, known_classes=tuple(range(7))):
     protocol 2 (section 4.2): the first 3,000 ranks of each class are "train", the last 3,000 "test"; labelled
         are the train images of `known_classes`, queries the test images of the other classes, and the rest is
         both unlabelled and gallery.
-    known_classes: labels, int; used by protocol 2 alone.
+    known_classes: labels, int, each once; used by protocol 2 alone.
     The sample is every tenth image of each role, so its roles are those of the full set.
 
-    Returns `Data`. Raises `UserError` for a missing folder, a partly present set, a damaged, foreign or
-    malicious batch, labels that are not the published ones, and an impossible protocol.
+    Returns `Data`, its index vectors in the release's class-sorted order, `validation` empty.
+    Raises `UserError` for a missing folder, a partly present set, a damaged, foreign or malicious batch, labels that
+    are not the published ones, and an impossible protocol.
     """
-    folder = _find(data_dir)
+    folder = find(data_dir)
     sample = (folder / POSITIONS).is_file()
     positions = _positions(folder / POSITIONS) if sample else np.arange(N_IMAGES, dtype=np.int32)
-    images, labels = _read_images(folder, np.bincount(positions // PER_BATCH, minlength=len(BATCHES)))
+    counts = np.bincount(positions // PER_BATCH, minlength=len(BATCHES))
+    images, labels = archives.joined(ARCHIVE, [
+        archives.read_batch(ARCHIVE, folder / name, fetch_command(folder), count)
+        for name, count in zip(BATCHES, counts, strict=True)])
     rank = np.argsort(_release_order())[positions]
-    if np.any(labels != rank // PER_CLASS):
+    if np.any(labels.argmax(1) != rank // PER_CLASS):
         raise UserError(f"The labels in {folder} are not the published ones, so the split would not hold; "
-                        f"delete the batches there and run `{_fetch_command(data_dir)}`.")
+                        f"delete the batches there and run `{fetch_command(data_dir)}`.")
     if sample and not folder.samefile(data_dir):
         print(f"No full CIFAR-10 in {data_dir}: using the sample of {len(labels):,} images in {folder}; "
-              f"for all of it run `{_fetch_command(data_dir)}`.", file=sys.stderr)
+              f"for all of it run `{fetch_command(data_dir)}`.", file=sys.stderr)
     by_rank = np.argsort(rank).astype(np.int32)
     query, labelled, gallery = (by_rank[role] for role in _roles(rank[by_rank], protocol, known_classes))
-    return Data(images, labels, positions, query, labelled, gallery, gallery, CLASS_NAMES, sample)
+    return Data(images, labels, query, labelled, unlabelled=gallery, gallery=gallery, validation=by_rank[:0],
+                class_names=CLASS_NAMES, source=_source(folder, sample, images, labels), positions=positions)
+
+
+def _source(folder, sample, images, labels):
+    sha256 = digest(images, labels)
+    if not sample:
+        return Source("CIFAR-10", "all", sha256, archives.origin(ARCHIVE, folder))
+    return Source("CIFAR-10", "the sample", sha256, "the repository's sample" if sha256 == SAMPLE_SHA256
+                  else f"a sample that is not the repository's, in {folder}")
 
 
 def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
@@ -84,8 +98,8 @@ def _roles(rank, protocol, known_classes):
         return query, labelled, ~query & ~labelled
     if protocol != 2:
         raise UserError(f"protocol {protocol!r} is unknown; it must be 1 or 2.")
-    if not set() < set(known_classes) < set(range(len(CLASS_NAMES))):
-        raise UserError(f"known_classes {known_classes!r} must name one to nine of the labels 0 to 9.")
+    if len(set(known_classes)) < len(known_classes) or not set() < set(known_classes) < set(range(len(CLASS_NAMES))):
+        raise UserError(f"known_classes {known_classes!r} must name one to nine of the labels 0 to 9, each once.")
     train, known = place < PER_CLASS // 2, np.isin(label, list(known_classes))
     return ~train & ~known, train & known, train != known
 
@@ -95,14 +109,18 @@ def _release_order():
     return np.load(HOME / "release_order.npy")
 
 
-def _fetch_command(folder):
+def fetch_command(folder):
+    """The command that fetches the full set into `folder`, or around it where that is a folder of batches."""
     root = Path(folder)
     return archives.fetch_command(ARCHIVE, root.parent if root.name == "sample" else root)
 
 
-def _find(data_dir):
-    """The folder with all six batches: the full set's, else the sample's."""
-    root, command = Path(data_dir), _fetch_command(data_dir)
+def find(data_dir):
+    """The folder with all six batches, below `data_dir` where it has them: the full set's, else the sample's.
+
+    Raises `UserError` for a missing folder and a partly present set.
+    """
+    root, command = Path(data_dir), fetch_command(data_dir)
     if not root.is_dir():
         raise UserError(f"There is no folder {root}; set data_dir or run `{command}`.")
     for candidates in (archives.folders(ARCHIVE, root), (root / "sample", HOME / "sample")):
@@ -121,14 +139,3 @@ def _positions(path):
     if not sound or np.any(np.diff(positions) <= 0) or positions[0] < 0 or positions[-1] >= N_IMAGES:
         raise UserError(f"{path} must hold ascending int32 positions below {N_IMAGES:,}; restore the sample.")
     return positions
-
-
-def _read_images(folder, counts):
-    """(images uint8 [N, 32, 32, 3], labels int64 [N]) of the six batches, which hold `counts` images each."""
-    images, labels, start = np.empty((counts.sum(), 32, 32, 3), np.uint8), [], 0
-    for name, count in zip(BATCHES, counts, strict=True):
-        batch = archives.read_batch(ARCHIVE, folder / name, _fetch_command(folder), count)
-        images[start:start + count] = archives.as_images(batch[b"data"])
-        labels += batch[b"labels"]
-        start += count
-    return images, np.array(labels, np.int64)

@@ -1,15 +1,10 @@
-"""CIFAR-100 from its published python batches, to pretrain F on: its 100 classes are none of CIFAR-10's.
-
-    python -m utils.cifar100 fetch [--data_dir=cifar100]
-"""
-import argparse
+"""CIFAR-100 from its published python batches: read, checked and fetched. None of its 100 classes is CIFAR-10's."""
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from utils import errors
 from utils.data import archives
+from utils.data.data import Data, Source, digest
 from utils.errors import UserError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -18,23 +13,19 @@ MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 
 ARCHIVE = archives.Archive(
     title="CIFAR-100", module="utils.cifar100", url=URL, size=SIZE, md5=MD5, folder="cifar-100-python",
-    batches=("train", "test"), others=("meta", "file.txt~"), label_key=b"fine_labels", n_classes=100)
-
-
-class Data(NamedTuple):
-    """Images, RGB, and their fine labels, 0 to 99; of the published set N is 50,000 and T 10,000."""
-    images: np.ndarray  # uint8 [N, 32, 32, 3]
-    labels: np.ndarray  # int64 [N]
-    test_images: np.ndarray  # uint8 [T, 32, 32, 3]
-    test_labels: np.ndarray  # int64 [T]
+    batches={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    others=("meta", "file.txt~"), label_key=b"fine_labels", n_classes=100)
 
 
 def load(data_dir):
     """Read CIFAR-100, or a part of it in the same format.
 
     data_dir: the folder of `train` and `test`, or one that holds `cifar-100-python/`.
-    Returns `Data`. Raises `UserError` for a missing folder or file, a damaged, foreign or malicious batch, no
-    images, labels outside 0 to 99 and other than one an image.
+    Returns `Data` by fine classes: the training images, 50,000 of the published set, are labelled and gallery, the
+    test images, 10,000, are validation and query, and none is unlabelled. The classes are called by their numbers
+    where the file `meta` is absent.
+    Raises `UserError` for a missing folder or file, a damaged, foreign or malicious batch or meta, no images, labels
+    outside 0 to 99 and other than one an image.
     """
     root, command = Path(data_dir), archives.fetch_command(ARCHIVE, data_dir)
     if not root.is_dir():
@@ -42,8 +33,12 @@ def load(data_dir):
     folder = archives.find(ARCHIVE, archives.folders(ARCHIVE, root), command)
     if folder is None:
         raise UserError(f"There is no CIFAR-100 in {root}; run `{command}`.")
-    train, test = (archives.read_batch(ARCHIVE, folder / name, command) for name in ARCHIVE.batches)
-    return Data(*_arrays(train), *_arrays(test))
+    batches = [archives.read_batch(ARCHIVE, folder / name, command) for name in ARCHIVE.batches]
+    images, labels = archives.joined(ARCHIVE, batches)
+    train, test = np.split(np.arange(len(images), dtype=np.int32), [len(batches[0][b"data"])])
+    source = Source("CIFAR-100", "all", digest(images, labels), archives.origin(ARCHIVE, folder))
+    return Data(images, labels, query=test, labelled=train, unlabelled=train[:0], gallery=train, validation=test,
+                class_names=_class_names(folder / "meta", command), source=source)
 
 
 def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
@@ -58,18 +53,14 @@ def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
     archives.fetch(ARCHIVE._replace(url=url, size=size, md5=md5), root)
 
 
-def _arrays(batch):
-    """(images uint8 [N, 32, 32, 3], fine labels int64 [N]) of a batch."""
-    return archives.as_images(batch[b"data"]).copy(), np.array(batch[ARCHIVE.label_key], np.int64)
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m utils.cifar100", description="Fetch CIFAR-100.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("fetch", help="download, verify and unpack the official archive")
-    command.add_argument("--data_dir", default="cifar100", help="folder to unpack into (%(default)s)")
-    fetch(parser.parse_args().data_dir)
-
-
-if __name__ == "__main__":
-    errors.run(main)
+def _class_names(path, command):
+    """The names of the 100 fine classes in the file `meta`; their numbers where there is none."""
+    if not path.is_file():
+        return tuple(map(str, range(ARCHIVE.n_classes)))
+    try:
+        names = tuple(name.decode("ascii") for name in archives.unpickled(path)[b"fine_label_names"])
+    except Exception:  # a forged pickle can raise nearly anything
+        names = ()
+    if len(names) != ARCHIVE.n_classes:
+        raise UserError(f"{path} is damaged or does not name the 100 fine classes; delete it and run `{command}`.")
+    return names

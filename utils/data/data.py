@@ -1,16 +1,53 @@
+"""What every reader of a data set returns: images, labels, what each image is for, and where it all came from."""
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
 
+class Source(NamedTuple):
+    """Which data were read. `_asdict()` is its JSON-able form, `from_json` reads that back."""
+    name: str  # "CIFAR-10", "CIFAR-100"
+    part: str = "all"  # or "the sample"
+    sha256: str | None = None  # hexadecimal, `digest` of what was read; None where nobody kept it
+    origin: str | None = None  # in words, where it came from
+
+    @classmethod
+    def from_json(cls, kept):
+        """The Source of a dict, or of the words that stood in its place before: "CIFAR-10, the sample".
+
+        Raises TypeError for anything else.
+        """
+        if isinstance(kept, str):
+            return cls(*kept.split(", ", 1))
+        return cls(**kept)
+
+    def same_data(self, other):
+        """Whether both are the same part of the same data set, byte for byte where both digests are known."""
+        digests = {self.sha256, other.sha256} - {None}
+        return (self.name, self.part) == (other.name, other.part) and len(digests) < 2
+
+    def __str__(self):
+        words = self.name if self.part == "all" else f"{self.name}, {self.part}"
+        return f"{words} ({self.origin}, SHA-256 {self.sha256[:12]})" if self.sha256 else words
+
+
 class Data(NamedTuple):
-    """Images and their roles; the index vectors point into `images`, in the release's class-sorted order."""
+    """Images and their roles; the index vectors, int32, point into `images`."""
     images: np.ndarray  # uint8 [N, 32, 32, 3], RGB
-    labels: np.ndarray  # int64 [N], 0 to 9
-    positions: np.ndarray  # int32 [N], place among the published 60,000
-    query: np.ndarray  # int32
-    labelled: np.ndarray  # int32
-    unlabelled: np.ndarray  # int32
-    gallery: np.ndarray  # int32, the same images as `unlabelled`
-    class_names: tuple[str, ...]
-    sample: bool  # True when the sample stands in for the full set
+    labels: np.ndarray  # bool [N, L]
+    query: np.ndarray  # what retrieval is measured by
+    labelled: np.ndarray  # what training may know the labels of
+    unlabelled: np.ndarray  # what training may see
+    gallery: np.ndarray  # what is searched
+    validation: np.ndarray  # what a training in progress is judged by
+    class_names: tuple[str, ...]  # L of them
+    source: Source
+    positions: np.ndarray | None = None  # int32 [N], an image's place in the published set, where that is kept
+
+
+def digest(images, labels):
+    """SHA-256, hexadecimal, of the bytes of `images`, uint8 [N, 32, 32, 3], and then `labels`, bool [N, L]."""
+    found = hashlib.sha256(images)
+    found.update(labels)
+    return found.hexdigest()

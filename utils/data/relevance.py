@@ -1,3 +1,8 @@
+"""Which pictures of a gallery are relevant to a query.
+
+A relevance of Q queries and a gallery of N has `shape`, (Q, N), and `places(q)`, the relevant places in the gallery of
+query q, int64 [R], ascending.
+"""
 from pathlib import Path
 
 import numpy as np
@@ -7,28 +12,66 @@ from utils.data import cifar10
 from utils.errors import UserError
 
 
-def relevance(path, data):
+class SharedLabels:
+    """A picture is relevant where it shares a label with the query.
+
+    query_labels: bool [Q, L]. gallery_labels: bool [N, L]. Queries of equal labels share one list of places. Raises
+    ValueError where the two are not matrices of as many labels.
+    """
+
+    def __init__(self, query_labels, gallery_labels):
+        queries, gallery = np.asarray(query_labels, bool), np.asarray(gallery_labels, bool)
+        if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+            raise ValueError(f"labels are {queries.shape} and {gallery.shape}, not [Q, L] and [N, L]")
+        self.shape = len(queries), len(gallery)
+        rows, row = np.unique(queries, axis=0, return_inverse=True)
+        columns = np.ascontiguousarray(gallery.T)
+        places = [np.flatnonzero(columns[labels].any(0)) for labels in rows]
+        self._places = [places[r] for r in row.ravel()]
+
+    def places(self, q):
+        return self._places[q]
+
+
+class Matrix:
+    """A picture is relevant where the matrix, 0/1 [Q, N], dense or scipy sparse, is not 0.
+
+    Raises ValueError where it is no matrix.
+    """
+
+    def __init__(self, relevant):
+        if relevant.ndim != 2:
+            raise ValueError(f"relevance is {relevant.shape}, not [Q, N]")
+        self._rows = scipy.sparse.csr_matrix(relevant, copy=True)
+        self._rows.sum_duplicates()
+        self._rows.eliminate_zeros()
+        self.shape = self._rows.shape
+
+    def places(self, q):
+        return self._rows.indices[self._rows.indptr[q]:self._rows.indptr[q + 1]].astype(np.int64)
+
+
+def similarity(path, data):
     """The release's ground truth, `label_Similarity` of `cifar10_Similarity.mat`, for the queries of `data`.
 
     path: a .mat file (up to version 7) whose matrix, dense or sparse, holds 0 and 1 and is the full set's
         1,000 queries by 54,000 gallery images of protocol 1, both in the release's order.
-    Returns bool [Q, G], rows as `data.query`, columns as `data.gallery`; None where there is no such file.
+    Returns `Matrix`, rows as `data.query`, columns as `data.gallery`; None where there is no such file, or the data
+    are not CIFAR-10.
     Raises `UserError` for an unreadable file, a missing key, another shape, other values, and for protocol 2.
     """
-    if not Path(path).is_file():
+    if data.positions is None or not Path(path).is_file():
         return None
     rank = np.argsort(cifar10._release_order())[data.positions]
     query, _, gallery = cifar10._roles(np.arange(cifar10.N_IMAGES), protocol=1, known_classes=())
     if not (query[rank[data.query]].all() and gallery[rank[data.gallery]].all()):
         raise UserError(f"{path} is the ground truth of protocol 1; under protocol 2 leave its path empty.")
     rows, columns = np.cumsum(query)[rank[data.query]] - 1, np.cumsum(gallery)[rank[data.gallery]] - 1
-    matrix = _similarity(path, (int(query.sum()), int(gallery.sum())))
-    if scipy.sparse.issparse(matrix):
-        return matrix.tocsr()[rows][:, columns].astype(bool).toarray()
-    return matrix.astype(bool)[np.ix_(rows, columns)]
+    matrix = scipy.sparse.csr_matrix(_published(path, (int(query.sum()), int(gallery.sum()))))
+    return Matrix(matrix[rows][:, columns])
 
 
-def _similarity(path, shape):
+def _published(path, shape):
     """The matrix `label_Similarity` of a .mat file, ndarray or sparse, checked."""
     try:
         matrix = scipy.io.loadmat(path, variable_names=["label_Similarity"]).get("label_Similarity")

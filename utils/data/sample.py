@@ -13,9 +13,9 @@ def make_sample(data_dir, out):
     Each image stays in the file of its own batch; `positions.npy`, int32 [6000], says where it was published.
     Raises `UserError` where `data_dir` has no full set or `out` cannot be written.
     """
-    source, out = cifar10._find(data_dir), Path(out)
+    source, out = cifar10.find(data_dir), Path(out)
     data = cifar10.load(data_dir)
-    if data.sample:
+    if data.source.part != "all":
         raise UserError(f"A sample is made from the full set, which is not in {data_dir}.")
     positions = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
     try:
@@ -31,7 +31,7 @@ def make_sample(data_dir, out):
 
 def _batch_bytes(path, rows):
     """The pickle of a published batch file cut down to the given rows."""
-    batch = archives.read_batch(cifar10.ARCHIVE, path, cifar10._fetch_command(path.parent), cifar10.PER_BATCH)
+    batch = archives.read_batch(cifar10.ARCHIVE, path, cifar10.fetch_command(path.parent), cifar10.PER_BATCH)
     return archives.batch_bytes({
         b"batch_label": batch[b"batch_label"],
         b"labels": [batch[b"labels"][row] for row in rows],

@@ -1,17 +1,93 @@
-"""Cells: trainings with their evaluation, each kept in a JSON file under a name that tells its settings."""
+"""Cells: trainings with their evaluation, each kept in a JSON file under a name that tells its settings.
+
+What a name leaves out, and what a setting was before there was one, is as first published (released.json), whatever
+config.py says today.
+"""
 import json
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from config import METHODS as KINDS
 from config import Config
-from utils import files
+from model.backbones import NETWORKS
+from utils import files, methods
 from utils.errors import UserError
-from utils.training.folder import FREE, completed
+from utils.settings import FREE as FREE_IN_TRAINING
+from utils.settings import differences, idle, released
 from utils.training.logs import scalars
 
-RATES = {"modified_vgg": 0.97, "cnn_f": 0.39}  # PFLOP an hour on two cores
+UNNAMED_METHOD = "gpq"  # no cell's name, and no old cell's JSON, says it
+ELSEWHERE = FREE_IN_TRAINING - {"ImagNet_pretrained_path", "total_epochs", "n_DB"}  # where files lie and how often
+FREE = ELSEWHERE | {"ImagNet_pretrained_path"}  # what a cell's numbers do not depend on; of F, its name tells the file
+OWN = {"n_book", "bn_word", "seed"}  # what every cell has of its own, and how its name begins
+POINTS = 60  # of a curve
+PASSES = 3  # the backward pass costs two forward ones
+
+
+class Kept(NamedTuple):
+    """A finished cell: its name, its configuration, what is kept of it, and which mAP of it a table shows."""
+
+    name: str
+    config: Config
+    cell: dict
+    measure: str = "mAP"
+
+    @property
+    def mean_ap(self):
+        return self.cell["evaluation"][self.measure]
+
+
+def configured(kind, given):
+    """Settings of the class `kind` of config.py: those `given` that it has, and else what was first published. Only
+    where files lie and how often they are written is left to config.py."""
+    usual = {name: value for name, value in released(kind).items() if name not in ELSEWHERE}
+    return kind(**{name: value for name, value in {**usual, **given}.items() if name in kind.model_fields})
+
+
+def edited(kind):
+    """{setting: value} of what config.py says otherwise than as first published, free and own settings aside."""
+    now = kind()
+    return {name: getattr(now, name) for name, *_ in differences({}, now, kind.model_fields.keys() - FREE - OWN)}
+
+
+def trained_with(training):
+    """The configuration of a training, of any age, from the JSON beside its checkpoint."""
+    said = training["settings"]
+    start = "" if training["initial"] == "random weights" else training["initial"]
+    return configured(KINDS[said.get("method", UNNAMED_METHOD)], {**said, "ImagNet_pretrained_path": start})
+
+
+def name(config):
+    """The name of the cell of these settings: method or bits, seed, then what else is unusual."""
+    return "-".join([config.final_checkpoint.stem, f"seed{config.seed}", *unusual(config)])
+
+
+def unusual(config):
+    """What is not as first published among the settings, as parts of a name."""
+    named = type(config).model_fields.keys() - ELSEWHERE - OWN
+    return [f"{key}_{_short(value)}" for key, _, value in differences({}, config, named)]
+
+
+def command(config):
+    """The command that trains the same where config.py is as first published."""
+    named = [key for key in type(config).model_fields.keys() - ELSEWHERE if not idle(config, key)]
+    method = [] if config.method == UNNAMED_METHOD else [argument("method", config.method)]
+    return shlex.join(["python", "train.py", *method,
+                       *(argument(key, value) for key, _, value in differences({}, config, set(named)))])
+
+
+def argument(key, value):
+    """A setting as the command line takes it."""
+    return f"--{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
+
+
+def _short(value):
+    if isinstance(value, list):
+        return "".join(map(str, value))
+    return (Path(value).stem or "none") if isinstance(value, str) else f"{value:g}"
 
 
 def cost(configs):
@@ -20,53 +96,16 @@ def cost(configs):
     for config in configs:
         labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)
         labelled -= config.n_validation if config.eval_term else 0
-        one = pflop(2 * labelled * config.total_epochs, config)  # an epoch shows each once
-        total, hours = total + one, hours + one / RATES[config.backbone]
+        batches = len(methods.METHODS[config.method].draws)  # of a step; an epoch shows each labelled image once
+        one = pflop(batches * labelled * config.total_epochs, config)
+        total, hours = total + one, hours + one / NETWORKS[config.backbone].pflop_per_hour
     return total, hours
-
-
-MULTIPLY_ADDS = {"modified_vgg": 286e6, "cnn_f": 721e6}  # of one image, forward
-USUAL = {key: field.default for key, field in Config.model_fields.items()}
-FREE = FREE - {"total_epochs", "n_DB"}  # settings that a cell's numbers do not depend on
-UNNAMED = FREE - {"ImagNet_pretrained_path"} | {"n_book", "bn_word", "seed"}  # or that its name tells already
-POINTS = 60  # of a curve
-PASSES = 3  # the backward pass costs two forward ones
-
-
-class Kept(NamedTuple):
-    """A finished cell: its name, its configuration, and what is kept of it."""
-
-    name: str
-    config: Config
-    cell: dict
-
-    @property
-    def mean_ap(self):
-        return self.cell["evaluation"]["mAP"]
-
-
-def name(settings):
-    """The name of the cell that has these settings beside config.py's: bits and seed, then what else is not usual."""
-    full = {**USUAL, **settings}
-    return "-".join([f"{full['n_book'] * full['bn_word']}bits", f"seed{full['seed']}", *unusual(settings)])
-
-
-def unusual(settings):
-    """What is not as in config.py among these settings, as parts of a name."""
-    return [f"{key}_{_short(value)}" for key, value in sorted(settings.items())
-            if value != USUAL[key] and key not in UNNAMED]
-
-
-def _short(value):
-    if isinstance(value, tuple):
-        return "".join(map(str, value))
-    return (Path(value).stem or "none") if isinstance(value, str) else f"{value:g}"
 
 
 def pflop(images, config):
     """What training on that many images takes, 10^15 floating-point operations, a multiply-add being two."""
-    towers = 3 / 2 if config.lam_u else 1  # pseudo-labels take the unlabelled half twice
-    return 2 * PASSES * MULTIPLY_ADDS[config.backbone] * towers * images / 1e15
+    towers = 3 / 2 if getattr(config, "lam_u", 0) else 1  # pseudo-labels take the unlabelled half twice
+    return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * towers * images / 1e15
 
 
 def load(path, config):
@@ -78,17 +117,15 @@ def load(path, config):
         return None
     try:
         kept = json.loads(path.read_text())
-        before = completed(kept.get("training", kept)["settings"], Config)
+        changed = differences(kept.get("training", kept)["settings"], config, type(config).model_fields.keys() - FREE)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged; remove it to make it again") from error
-    now = config.model_dump(mode="json")
-    for key in sorted(before.keys() - FREE):
-        if before[key] != now.get(key):
-            folder = Path(config.model_save_path)
-            old = [str(place) for place in (path, folder, accelerated(config))
-                   if place.exists() and place.parent != folder]
-            raise UserError(f"{path} was made with {key}={before[key]} and the settings say {now.get(key)}; remove "
-                            f"{' and '.join(old)} to make it again, or set {key} as it was")
+    for key, before, now in changed:
+        folder = Path(config.model_save_path)
+        old = [str(place) for place in (path, folder, accelerated(config))
+               if place.exists() and place.parent != folder]
+        raise UserError(f"{path} was made with {key}={before} and the settings say {now}; remove "
+                        f"{' and '.join(old)} to make it again, or set {key} as it was")
     return kept
 
 
@@ -98,10 +135,11 @@ def accelerated(config):
     return folder.parent.with_name("accelerated") / folder.name
 
 
-def save(path, config, training, evaluation):
-    """Keep a cell: what lies beside its checkpoint, its curves, what was measured, and what it cost."""
-    cell = {"training": training, "curves": _curves(Path(config.model_save_path) / "logs"), "evaluation": evaluation,
-            "PFLOP": round(pflop(training["images"], config), 4),
+def save(path, config, training, evaluation, ran):
+    """Keep a cell: the command that was run, what lies beside its checkpoint, its curves, what was measured, and what
+    it cost."""
+    cell = {"command": ran, "training": training, "curves": _curves(Path(config.model_save_path) / "logs"),
+            "evaluation": evaluation, "PFLOP": round(pflop(training["images"], config), 4),
             "hardware": training["device"], "commit": training["commit"]}
     with files.whole(path) as file:
         file.write(f"{json.dumps(cell, indent=1)}\n".encode())

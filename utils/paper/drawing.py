@@ -1,12 +1,10 @@
-from pathlib import Path
-
+"""A grid of cells, {(row, column): [cells.Kept]}, as pictures; each returns further lines of Markdown."""
 import numpy as np
 
 from utils import figures
 from utils.paper import embedding, tables
 from utils.paper.features import class_features, sub_space
-
-LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)
+from utils.training.folder import finished
 
 
 def average(courses):
@@ -16,10 +14,12 @@ def average(courses):
 
 
 def draw_table(path, grid):
-    """Precision over recall and over ranks, loss and held-back mAP over steps, each the mean over the trainings.
+    """Precision over recall and over ranks, loss and held-back mAP over steps, each the mean over the trainings, of the
+    places that show a ranking by codes.
 
     Returns the mAP of each class.
     """
+    grid = {place: done for place, done in grid.items() if all(kept.measure == "mAP" for kept in done)}
     found = {place: [kept.cell["evaluation"] for kept in done] for place, done in grid.items()}
     recall, precision = (average({place: [(each["ranks"], each[what]) for each in done]
                                   for place, done in found.items()}) for what in ("recall", "precision"))
@@ -45,24 +45,31 @@ def draw_bars(path, grid):
 
 
 def draw_surface(path, grid):
-    titles = list(dict.fromkeys(row.split(",")[0] for row, _ in grid))
-    means = [[[tables.spread(grid[f"{title}, classification {one:g}", f"entropy {two:g}"]) or (np.nan, np.nan)
-               for two in LAMBDAS] for one in LAMBDAS] for title in titles]
-    figures.surface(path, LAMBDAS, LAMBDAS, np.array(means)[..., 0], titles)
+    """Columns over both weights, which are the last words of rows and columns; a panel for what precedes the comma."""
+    rows, columns = tables.unique(grid)
+    panels = {}
+    for row in rows:
+        panels.setdefault(row.split(",")[0], []).append(row)
+    first, second = ([float(title.split()[-1]) for title in titles]
+                     for titles in (next(iter(panels.values())), columns))
+    means = [[[(tables.spread(grid[row, column]) or [np.nan])[0] for column in columns] for row in panel]
+             for panel in panels.values()]
+    figures.surface(path, first, second, np.array(means), list(panels))
     return []
 
 
 def with_checkpoints(grid):
     """The first cell of each row in the first column where any is finished.
 
-    Returns ({row: cells.Kept} of those whose checkpoint is here, lines that name the others).
+    Returns ({row: (cells.Kept, its checkpoint)} of those whose checkpoint is here, lines that name the others).
     """
     rows, columns = tables.unique(grid)
     column = next(column for column in columns if any(grid[row, column] for row in rows))
     firsts = {row: grid[row, column][0] for row in rows if grid[row, column]}
-    here = {row: kept for row, kept in firsts.items() if Path(f"{kept.config.checkpoint}.index").exists()}
-    return here, [f"* Not drawn: {row}, whose checkpoint {firsts[row].config.checkpoint} is not here."
-                  for row in firsts if row not in here]
+    found = {row: (kept, finished(kept.config)) for row, kept in firsts.items()}
+    here = {row: (kept, checkpoint) for row, (kept, checkpoint) in found.items() if checkpoint}
+    return here, [f"* Not drawn: {row}, whose checkpoint {kept.config.final_checkpoint} is not here."
+                  for row, kept in firsts.items() if row not in here]
 
 
 def draw_embedding(path, grid):
@@ -71,8 +78,8 @@ def draw_embedding(path, grid):
     if not here:
         return missing
     points, rows = [], []
-    for row, kept in here.items():
-        features, labels, names = class_features(kept.config, each=1000)
+    for row, (kept, checkpoint) in here.items():
+        features, labels, names = class_features(kept.config, checkpoint, each=1000)
         apart = embedding.separation(features, labels, seed=0)
         rows.append([f"{row} ({kept.name})", f"{apart.silhouette:.4f}", f"{apart.neighbour_agreement:.4f}"])
         points.append(embedding.tsne(features, seed=0))
@@ -84,7 +91,7 @@ def draw_embedding(path, grid):
 def draw_voronoi(path, grid):
     """The first codebook of a cell, before and after training."""
     here, missing = with_checkpoints(grid)
-    for kept in here.values():
-        figures.voronoi(path, [("before training", *sub_space(kept.config, trained=False)),
-                               ("after training", *sub_space(kept.config, trained=True))])
+    for kept, checkpoint in here.values():
+        figures.voronoi(path, [("before training", *sub_space(kept.config)),
+                               ("after training", *sub_space(kept.config, checkpoint))])
     return missing

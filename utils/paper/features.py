@@ -1,44 +1,50 @@
+"""What figures 1 and 5 draw: features of chosen images, and a codebook with features about it."""
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from model.tf1 import tf
-from utils.data import cifar10
+from utils.data import sets
 from utils.retrieval.encoder import Encoder
-from utils.retrieval.evaluation import intra_normalised
 from utils.session import machine
 from utils.training import task as tasks
 from utils.training.folder import initialise
 
 
-def class_features(config, each):
-    """The first `each` gallery images of every class, by `config.checkpoint`.
+def class_features(config, checkpoint, each):
+    """The first `each` gallery images of every class, by `checkpoint`.
 
-    Returns (intra-normalised features float32 [N, D], labels int64 [N], class names).
+    config: settings of GPQ. Returns (features float32 [N, M * d], every sub-vector l2-normalised, labels int64 [N],
+    class names). Raises UserError as `sets.load` and `checkpoints.restore`.
     """
-    data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
-    labels = data.labels[data.gallery]
-    chosen = np.concatenate([data.gallery[labels == label][:each] for label in np.unique(labels)])
+    data = sets.load(config)
+    chosen = _of_each_class(data, data.gallery, each)
     with tf.Graph().as_default(), machine.session(config) as session:
-        features, _ = Encoder(config, session, config.checkpoint)(data.images[chosen], "encoding")
-    return intra_normalised(features, config.n_book), data.labels[chosen], data.class_names
+        features, _ = Encoder(config, session, checkpoint)(data.images[chosen], "encoding")
+    unit = normalize(features.reshape(-1, config.len_code)).reshape(features.shape)
+    return unit, data.labels[chosen].argmax(1), data.class_names
 
 
-def sub_space(config, trained, each=50):
-    """The first sub-space, of l2-normalised sub-vectors: by `config.checkpoint`, or as training finds it at its start.
+def sub_space(config, checkpoint=None, each=50):
+    """The first sub-space, of l2-normalised sub-vectors: by `checkpoint`, or as training finds it at its start.
 
-    Returns (codewords float32 [K, d], labelled [N, d], their labels int64 [N], unlabelled [N, d]), with `each` labelled
-    images of every class and as many unlabelled.
+    config: settings of GPQ. Returns (codewords float32 [K, d], labelled [N, d], their labels int64 [N], unlabelled
+    [N, d]), with `each` labelled images of every class and as many unlabelled. Raises UserError as `Task` and
+    `checkpoints.restore`.
     """
-    task = tasks.GPQ(config)
-    data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
-    chosen = [np.concatenate([role[data.labels[role] == label][:each] for label in np.unique(data.labels)])
-              for role in (data.labelled, data.unlabelled)]
+    data, task = sets.load(config), tasks.Task(config)
+    roles = [_of_each_class(data, role, each) for role in (data.labelled, data.unlabelled)]
     with tf.Graph().as_default(), machine.session(config) as session:
         tf.set_random_seed(config.seed)
         tasks.build(task)
         session.run(tf.global_variables_initializer())
         initialise(session, config)
-        encoder = Encoder(config, session, config.checkpoint if trained else None)
-        labelled, unlabelled = (intra_normalised(encoder(data.images[images])[0], config.n_book)[:, :config.len_code]
-                                for images in chosen)
-        codewords = encoder.codebooks()[0]
-    return intra_normalised(codewords, 1), labelled, data.labels[chosen[0]], unlabelled
+        encoder = Encoder(config, session, checkpoint)
+        labelled, unlabelled = (normalize(encoder(data.images[chosen])[0][:, :config.len_code]) for chosen in roles)
+        codewords = normalize(encoder.codebooks()[0])
+    return codewords, labelled, data.labels[roles[0]].argmax(1), unlabelled
+
+
+def _of_each_class(data, role, each):
+    """The first `each` images of every class among the indices `role`."""
+    labels = data.labels[role].argmax(1)
+    return np.concatenate([role[labels == label][:each] for label in range(data.labels.shape[1])])

@@ -5,6 +5,9 @@ A grid is {(row, column): [cells.Kept]}, one Kept a finished training.
 import json
 import statistics
 
+from utils.data.data import Source
+from utils.paper import cells
+
 
 def spread(done):
     """(mean, standard deviation) of the mAP over the seeds, None where no cell is finished."""
@@ -28,28 +31,48 @@ def unique(grid):
     return (list(dict.fromkeys(keys)) for keys in zip(*grid, strict=True))
 
 
-def write(path, title, command, grid, left, paper, more):
-    """Write `path`, a .md, and the .json beside it: the table of the grid, the paper's row, further lines, every cell.
+def write(path, experiment, drawn_by, grid, left, more):
+    """Write `path`, a .md, and the .json beside it: the tables of the grid, further lines, every cell.
 
-    left: {(row, column): what the trainings that are not finished would cost, as text}; paper: {column: what the paper
-    says}, or {}; more: lines of Markdown.
+    experiment: an `Experiment`, of which the title, the note and the published rows are shown; drawn_by: the command
+    that draws it anew; left: {(row, column): what the trainings that are not finished would cost, as text}; more: lines
+    of Markdown.
     """
-    rows, columns = unique(grid)
-    table = [[row, *(_place(grid.get((row, column), []), left.get((row, column))) for column in columns)]
-             for row in rows]
-    if paper:
-        table.append(["the paper", *(f"{paper[column]:.3f}" for column in columns)])
     finished = {kept.name: kept for done in grid.values() for kept in done}
+    sources = [f"{published.row[0].upper()}{published.row[1:]}: {published.source}."
+               for published in experiment.published]
     path.write_text("\n".join([
-        f"# {title}", "", f"    {command}", "",
+        f"# {experiment.title}", "", f"Drawn by `{drawn_by}` from the cells listed below.", "",
         "mAP, expected over ties: mean ± standard deviation (trainings). Left is what the trainings that are not "
         "finished would cost; they give no number.", "",
-        *markdown(["", *columns], table), "", *more, "", "## Cells", "",
+        *_blocks(grid, left, experiment.published), *_paragraphs([*sources, experiment.note, "\n".join(more)]),
+        "## Cells", "", "Each command trains the same again where config.py is as first published.", "",
         *markdown(["cell", "mAP", "ties in gallery order", "un-quantised", "distinct codes", "steps", "images", "PFLOP",
-                   "seconds", "hardware", "commit"], [_details(kept) for kept in finished.values()])]) + "\n")
+                   "seconds", "hardware", "commit", "data", "command"],
+                  [_details(kept) for kept in finished.values()])]) + "\n")
     path.with_suffix(".json").write_text(json.dumps(
         [{"row": row, "column": column, "cells": [kept.name for kept in done], "mAP": [kept.mean_ap for kept in done]}
          for (row, column), done in grid.items()], indent=1) + "\n")
+
+
+def _blocks(grid, left, published):
+    """A table for the rows that have the same columns, and with it what was published of these."""
+    rows, blocks = {}, {}
+    for row, column in grid:
+        rows.setdefault(row, []).append(column)
+    for row, columns in rows.items():
+        blocks.setdefault(tuple(columns), []).append(
+            [row, *(_place(grid[row, column], left.get((row, column))) for column in columns)])
+    for one in published:
+        for columns, lines in blocks.items():
+            if one.figures.keys() & set(columns):
+                lines.append([one.row, *(f"{one.figures[column]:.3f}" if column in one.figures else ""
+                                         for column in columns)])
+    return _paragraphs("\n".join(markdown(["", *columns], lines)) for columns, lines in blocks.items())
+
+
+def _paragraphs(texts):
+    return [line for text in texts if text for line in (text, "")]
 
 
 def _place(done, left):
@@ -60,4 +83,5 @@ def _details(kept):
     training, found = kept.cell["training"], kept.cell["evaluation"]
     return [kept.name, *(f"{found[key]:.4f}" for key in ("mAP", "mAP_stable", "unquantised_mAP")),
             found["distinct_codes"], training["step"], training["images"], kept.cell["PFLOP"], training["seconds"],
-            kept.cell["hardware"], kept.cell["commit"]]
+            kept.cell["hardware"], kept.cell["commit"], Source.from_json(training["data"]),
+            f"`{cells.command(cells.trained_with(training))}`"]

@@ -1,23 +1,97 @@
 import io
 import json
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from utils import files
 from utils.errors import UserError
+from utils.retrieval.search import DISTANCES, Gallery, distinct
 
-KEYS = ("packed_codes", "codebooks", "made_of", "labels", "names")
+KEYS = ("packed_codes", "codebooks", "made_of", "labels", "names", "distance", "added")
 
 
-class Database(NamedTuple):
-    """A gallery of N pictures as product-quantization codes: M codebooks of K = 2^b codewords of length d."""
+@dataclass(frozen=True, eq=False)
+class Database:
+    """A gallery of N pictures as codes, each of which names one codeword in each of M codebooks of K = 2^b codewords.
 
-    codes: np.ndarray  # uint8 [N, M], the codeword's index of each sub-vector
-    codebooks: np.ndarray  # float32 [M, K, d], the codewords that distances are computed with
-    labels: np.ndarray | None  # int64 [N], the class of each picture, or None where nobody knows
+    The M codewords of a code, joined (product quantization) or added (additive quantization), are the vector that
+    stands for the picture: its reconstruction. Raises ValueError where `distance` is not one of search.DISTANCES.
+    """
+
+    codes: np.ndarray  # uint8 [N, M], the codeword's index in each codebook
+    codebooks: np.ndarray  # float32 [M, K, d], the codewords that distances are computed with; d is D where added
+    labels: np.ndarray | None  # bool [N, L], the labels of each picture, or None where nobody knows
     made_of: dict  # JSON-able: what the database was made from (checkpoint, data, settings)
     names: np.ndarray | None = None  # str [N], file names of a user's own pictures
+    distance: str = "inner"  # M - <query, reconstruction>; or "squared": Euclidean, squared
+    added: bool = False  # the codewords are added, not joined
+
+    def __post_init__(self):
+        if self.distance not in DISTANCES:
+            raise ValueError(f"distance is {self.distance!r}, not one of {DISTANCES}")
+
+    @cached_property
+    def gallery(self):
+        """The `search.Gallery` of these codes, found at its first use and kept."""
+        codes, inverse, counts = distinct(self.codes)
+        vectors = reconstruct(self.codebooks, codes, self.added)
+        return Gallery(vectors, inverse, counts, len(self.codebooks), self.distance)
+
+    def save(self, path, **more):
+        """Write the database to `path` as .npz, whole or not at all, with the arrays of `more` beside it.
+
+        Keys: `packed_codes` (see `pack`), `codebooks`, `made_of` (JSON), `distance`, `added`, `labels` and `names`
+        where there are any, and those of `more`, which `load` leaves alone. Raises UserError if the file cannot be
+        written.
+        """
+        arrays = {"labels": self.labels, "names": self.names}
+        arrays = {key: value for key, value in arrays.items() if value is not None}
+        packed = pack(self.codes, _bits(self.codebooks))
+        whole = io.BytesIO()  # numpy 1.26 stumbles over its open zip when a disk is full
+        np.savez(whole, packed_codes=packed, codebooks=self.codebooks, made_of=json.dumps(self.made_of),
+                 distance=self.distance, added=self.added, **arrays, **more)
+        with files.whole(path) as file:
+            file.write(whole.getbuffer())
+
+    @classmethod
+    def load(cls, path):
+        """The `Database` saved at `path`. Raises UserError if there is none, or it is damaged or foreign.
+
+        The class numbers of an older file, int64 [N], become bool [N, the highest + 1].
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls._of(**{key: file[key] for key in file.files if key in KEYS})
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}; give the path of a database") from error
+        except Exception as error:  # a foreign file fails in any way it likes
+            raise UserError(f"{path} is damaged or no retrieval database; move it away and make one") from error
+
+    @classmethod
+    def _of(cls, packed_codes, codebooks, made_of, labels=None, names=None, distance="inner", added=False):
+        """The `Database` of the arrays of a file; raises ValueError where they do not fit together."""
+        n_book, n_words, _ = codebooks.shape
+        bits = _bits(codebooks)
+        if codebooks.dtype != np.float32 or n_words != 2**bits or packed_codes.shape[1] != -(-n_book * bits // 8):
+            raise ValueError("codes and codebooks do not fit together")
+        codes = unpack(packed_codes, n_book, bits)
+        if labels is not None and labels.dtype == np.int64:
+            labels = labels[:, np.newaxis] == np.arange(labels.max() + 1)
+        if labels is not None and (labels.dtype != bool or labels.ndim != 2 or len(labels) != len(codes)):
+            raise ValueError("labels do not fit the codes")
+        if names is not None and names.shape != (len(codes),):
+            raise ValueError("names do not fit the codes")
+        return cls(codes, codebooks, labels, json.loads(str(made_of)), names, str(distance), bool(added))
+
+
+def reconstruct(codebooks, codes, added=False):
+    """The codewords that `codes` uint8 [N, M] name in `codebooks` float32 [M, K, d]: joined, float32 [N, M * d], or
+    `added`, float32 [N, d]."""
+    if added:
+        return sum(words[column] for words, column in zip(codebooks, codes.T, strict=True))
+    return codebooks[np.arange(len(codebooks)), codes].reshape(len(codes), -1)
 
 
 def pack(codes, bits):
@@ -35,45 +109,6 @@ def unpack(packed, n_book, bits):
     """The inverse of `pack`: uint8 [N, ceil(n_book * bits / 8)] to codes uint8 [N, n_book]."""
     words = np.unpackbits(packed, axis=1, count=n_book * bits).reshape(len(packed), n_book, bits)
     return np.packbits(np.pad(words, ((0, 0), (0, 0), (8 - bits, 0))), axis=2)[:, :, 0]
-
-
-def save(path, database, **more):
-    """Write `database` to `path` as .npz, whole or not at all, with the arrays of `more` beside it.
-
-    Keys: `packed_codes` (see `pack`), `codebooks`, `made_of` (JSON), `labels` and `names` where there are
-    any, and those of `more`, which `load` leaves alone. Raises UserError if the file cannot be written.
-    """
-    arrays = {"labels": database.labels, "names": database.names}
-    arrays = {key: value for key, value in arrays.items() if value is not None}
-    packed = pack(database.codes, _bits(database.codebooks))
-    made_of = json.dumps(database.made_of)
-    whole = io.BytesIO()  # numpy 1.26 stumbles over its open zip when a disk is full
-    np.savez(whole, packed_codes=packed, codebooks=database.codebooks, made_of=made_of, **arrays, **more)
-    with files.whole(path) as file:
-        file.write(whole.getbuffer())
-
-
-def load(path):
-    """The `Database` saved at `path`. Raises UserError if there is none, or it is damaged or foreign."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return _database(**{key: file[key] for key in file.files if key in KEYS})
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; give the path of a database") from error
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or no retrieval database; move it away and make one") from error
-
-
-def _database(packed_codes, codebooks, made_of, labels=None, names=None):
-    """The `Database` of the arrays of a file; raises ValueError where they do not fit together."""
-    n_book, n_words, _ = codebooks.shape
-    bits = _bits(codebooks)
-    if codebooks.dtype != np.float32 or n_words != 2**bits or packed_codes.shape[1] != -(-n_book * bits // 8):
-        raise ValueError("codes and codebooks do not fit together")
-    codes = unpack(packed_codes, n_book, bits)
-    if any(column is not None and column.shape != (len(codes),) for column in (labels, names)):
-        raise ValueError("labels or names do not fit the codes")
-    return Database(codes, codebooks, labels, json.loads(str(made_of)), names)
 
 
 def _bits(codebooks):

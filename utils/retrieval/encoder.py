@@ -1,29 +1,25 @@
-"""Images to features and codes.
-
-    python -m utils.encode --images=folder_or_array.npy --out=codes.npz
-
-writes a database that `Demo.py --database=codes.npz` searches: raw features (float32 [N, D]), codes (uint8 [N, M]).
-"""
+"""Images to features, codes and databases, by a checkpoint of any method."""
 import numpy as np
 from tqdm import tqdm
 
-from model import gpq
 from model.tf1 import tf
+from utils.methods import METHODS
+from utils.retrieval.database import Database
 from utils.session import checkpoints, machine
 
 BATCH = 250
 
 
 class Encoder:
-    """The retrieval graph in a Session: `encoder(images)` gives features and codes.
+    """The retrieval graph of `config`'s method in a Session: `encoder(images)` gives features and codes.
 
     Without `checkpoint` the weights are those that the session's graph already has.
     """
 
     def __init__(self, config, session, checkpoint=None):
-        self._session = session
+        self._session, self._method = session, METHODS[config.method]
         self._images = tf.placeholder(tf.uint8, [None, config.image_size, config.image_size, config.img_channels])
-        self._graph = gpq.retrieval_graph(self._images, config, machine.on_processors())
+        self._graph = self._method.retrieval(self._images, config, machine.spatial())
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
 
@@ -45,8 +41,14 @@ class Encoder:
         """What distances are taken to: float32 [M, K, d]."""
         return self._session.run(self._graph.codebooks)
 
+    def database(self, codes, labels=None, made_of=None, names=None):
+        """The Database of `codes` uint8 [N, M] that this encoder gave, with labels bool [N, L], made_of, a JSON-able
+        dict, and names str [N] where there are any."""
+        return Database(codes, self.codebooks(), labels, made_of or {}, names, self._method.distance,
+                        self._method.added)
 
-def made_of(config):
+
+def made_of(config, checkpoint):
     """What decides an image's code, JSON-able: a database is good for no other."""
-    settings = {name: getattr(config, name) for name in ("follow", "n_book", "len_code", "alpha")}
-    return {"checkpoint": checkpoints.fingerprint(config.checkpoint), **settings}
+    settings = {name: getattr(config, name) for name in METHODS[config.method].coded_by}
+    return {"checkpoint": checkpoints.fingerprint(checkpoint), **settings}

@@ -1,59 +1,91 @@
-"""Everything that is reported of a checkpoint: mAP in its several senses, codes, curves."""
+"""The one way from a checkpoint to an mAP, and everything else that is reported of a checkpoint."""
+from typing import NamedTuple
+
 import numpy as np
 
 from model.tf1 import tf
-from utils.data import cifar10, splits
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database
+from utils.data import relevance, sets, splits
+from utils.methods import METHODS
+from utils.retrieval import metrics
 from utils.retrieval.encoder import Encoder
 from utils.session import machine
 
 RANKS = np.unique(np.geomspace(1, 54000, 60).astype(int))
 
 
-def evaluate(config, held_back=False):
-    """Encode the queries and the gallery with `config.checkpoint` and measure the retrieval; with `held_back` the
-    labelled images that `config` holds back and their gallery instead, so that the queries stay unseen.
+class Question(NamedTuple):
+    """Who asks, who is searched and what is right. queries, gallery: int32 indices of the images; relevance: of
+    utils.data.relevance, [queries, gallery]."""
+
+    queries: np.ndarray
+    gallery: np.ndarray
+    relevance: object
+
+
+def question(data, config):
+    """The data set's own queries and gallery. What is relevant says the release's similarity file where it is there,
+    else a shared label. Raises UserError as `relevance.similarity`."""
+    found = relevance.similarity(config.cifar10_label_sim_path, data)
+    if found is None:
+        found = relevance.SharedLabels(data.labels[data.query], data.labels[data.gallery])
+    return Question(data.query, data.gallery, found)
+
+
+def held_back_question(data):
+    """The held-back images as queries in a part of the gallery, so that the queries stay unseen."""
+    gallery = splits.held_back_gallery(data)
+    return Question(data.validation, gallery,
+                    relevance.SharedLabels(data.labels[data.validation], data.labels[gallery]))
+
+
+def held_back_map(encoder, data, config):
+    """mAP of the held-back images as queries, by the weights that `encoder` has."""
+    asked = held_back_question(data)
+    queries, _ = encoder(data.images[asked.queries])
+    _, codes = encoder(data.images[asked.gallery])
+    return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB)
+
+
+def accuracy(encoder, data, config):
+    """Share of the held-back images whose code, a classifier's, is their class."""
+    _, codes = encoder(data.images[data.validation])
+    labels = data.labels[np.ix_(data.validation, splits.known_classes(data))]  # numbered as in training
+    return float(np.mean(labels.any(1) & (labels.argmax(1) == codes[:, 0])))
+
+
+MEASURES = {"held_back_mAP": held_back_map, "test_accuracy": accuracy}
+
+
+def evaluate(config, checkpoint, held_back=False):
+    """Encode the queries and the gallery with `checkpoint` and measure the retrieval; with `held_back` the labelled
+    images that `config` holds back and their gallery instead, so that the queries stay unseen.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
-    (cosine of the intra-normalised features), `distinct_codes`, `queries`, `gallery`, `class_mAP` {class: mAP of
-    its queries}, and `precision` and `recall` at `ranks`. Raises UserError as `cifar10.load`,
-    `runs.hold_back` and `checkpoints.restore`.
+    (cosine of what the method compares unquantised), `distinct_codes`, `queries`, `gallery`, `class_mAP` {class: mAP of
+    its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
+    `splits.hold_back` and `checkpoints.restore`.
     """
-    data = cifar10.load(config.data_dir, config.protocol, config.known_classes)
-    asking, searched = ((splits.hold_back(data, config)[1], splits.held_back_gallery(data)) if held_back
-                        else (data.query, data.gallery))
+    data = sets.load(config)
+    if held_back:
+        data = splits.hold_back(data, config)
+    asked = held_back_question(data) if held_back else question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
-        encoder = Encoder(config, session, config.checkpoint)
-        queries, _ = encoder(data.images[asking], "encoding the queries")
-        gallery, codes = encoder(data.images[searched], "encoding the gallery")
-        database = Database(codes, encoder.codebooks(), data.labels[searched], {})
-    labels = data.labels[asking]
-    precisions = metrics.average_precision(database, queries, labels, config.n_DB)
+        encoder = Encoder(config, session, checkpoint)
+        queries, _ = encoder(data.images[asked.queries], "encoding the queries")
+        features, codes = encoder(data.images[asked.gallery], "encoding the gallery")
+        database = encoder.database(codes)
+    precisions = metrics.average_precision(database, queries, asked.relevance, config.n_DB)
     ranks = RANKS[RANKS <= len(codes)]
-    precision, recall = metrics.precision_recall(database, queries, labels, ranks)
-    unquantised = metrics.unquantised_average_precision(
-        intra_normalised(queries, config.n_book), intra_normalised(gallery, config.n_book), labels, database.labels,
-        config.n_DB)
+    precision, recall = metrics.precision_recall(database, queries, asked.relevance, ranks)
+    vectors = METHODS[config.method].vectors
+    unquantised = metrics.unquantised_average_precision(vectors(queries, config), vectors(features, config),
+                                                        asked.relevance, config.n_DB)
+    labels = data.labels[asked.queries]
     return {"mAP": precisions.mean(),
-            "mAP_stable": metrics.mean_average_precision(database, queries, labels, config.n_DB, ties="stable"),
+            "mAP_stable": metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
+                                                         ties="stable"),
             "unquantised_mAP": unquantised.mean(),
-            "distinct_codes": len(search.distinct(codes).counts), "queries": len(queries), "gallery": len(codes),
-            "class_mAP": {data.class_names[label]: precisions[labels == label].mean() for label in np.unique(labels)},
+            "distinct_codes": len(database.gallery.vectors), "queries": len(queries), "gallery": len(codes),
+            "class_mAP": {name: precisions[labels[:, k]].mean() for k, name in enumerate(data.class_names)
+                          if labels[:, k].any()},
             "ranks": ranks.tolist(), "precision": precision.tolist(), "recall": recall.tolist()}
-
-
-def intra_normalised(features, n_book):
-    """float32 [N, M * d] with each sub-vector at unit length."""
-    sub_vectors = features.reshape(len(features), n_book, -1)
-    lengths = np.linalg.norm(sub_vectors, axis=2, keepdims=True)
-    return (sub_vectors / np.maximum(lengths, 1e-12)).reshape(features.shape)
-
-
-def held_back_map(encoder, data, held_back, config):
-    """mAP of the held-back images as queries, over `held_back_gallery`."""
-    gallery = splits.held_back_gallery(data)
-    queries, _ = encoder(data.images[held_back])
-    _, codes = encoder(data.images[gallery])
-    database = Database(codes, encoder.codebooks(), data.labels[gallery], {})
-    return metrics.mean_average_precision(database, queries, data.labels[held_back], config.n_DB)

@@ -1,95 +1,96 @@
-"""The retrieval database, its file, and exhaustive search in it.
+"""Exhaustive search: the distances of queries to a gallery, block by block, and the nearest pictures.
 
-The asymmetric (look-up-table) distance of a query to a code is M less the inner product of the query with the
-code's reconstruction. Equal codes share it, so it is computed once a distinct code, in one matrix product.
+Pictures of equal code are equally far from a query, so a distance is computed once a distinct code; whether the
+code's codewords are joined or added, it is one matrix product with their reconstruction.
 """
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.errors import UserError
 
-BLOCK = 2**24  # distances held at once (64 MiB of float32)
+BLOCK = 2**24  # distances in a block (64 MiB of float32)
 WORKERS = min(4, os.cpu_count() or 1)  # numpy sorts outside Python's lock; more threads would queue for it
+DISTANCES = ("inner", "squared")
 
 
-class Distinct(NamedTuple):
-    """The U different codes of a gallery of N."""
+class Gallery(NamedTuple):
+    """N pictures as the U different vectors that stand for them."""
 
-    codes: np.ndarray  # uint8 [U, M]
-    inverse: np.ndarray  # int64 [N], the row of `codes` that each picture has
-    counts: np.ndarray  # int64 [U], how many pictures have each code
+    vectors: np.ndarray  # float32 [U, D]
+    inverse: np.ndarray  # int64 [N], the row of `vectors` that each picture has
+    counts: np.ndarray  # int64 [U], how many pictures have each vector
+    n_book: int  # M, the number of codebooks
+    distance: str  # one of DISTANCES, see `blocks`
 
 
 def distinct(codes):
-    """`Distinct` of `codes` uint8 [N, M]."""
+    """The different rows of `codes` uint8 [N, M]: (uint8 [U, M], the one of each picture int64 [N], how many pictures
+    have each int64 [U])."""
     rows = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()  # faster than np.unique(axis=0)
     values, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
-    return Distinct(values.view(np.uint8).reshape(-1, codes.shape[1]), inverse, counts)
+    return values.view(np.uint8).reshape(-1, codes.shape[1]), inverse, counts
 
 
-def reconstruct(codebooks, codes):
-    """The codewords that `codes` uint8 [N, M] name in `codebooks` float32 [M, K, d]: float32 [N, M * d]."""
-    return codebooks[np.arange(len(codebooks)), codes].reshape(len(codes), -1)
+def blocks(queries, gallery):
+    """Distances of `queries` float32 [Q, D] to the vectors of a `Gallery`, at most BLOCK in a block.
 
-
-def each_query(visit, queries, codebooks, codes):
-    """Call `visit(q, distances)` for every query q, with its float32 [U] distances to `codes` uint8 [U, M].
-
-    The distance is the sum over codebooks of 1 - <sub-query, codeword> (release); it has no unit, and long
-    features take it below 0. `queries` float32 [Q, D], `codebooks` float32 [M, K, d]. The visits run in
-    threads, in no promised order. Raises ValueError if D is not M * d, UserError if a number is not finite.
+    Yields (rows int64 [b], distances float32 [b, U]): the numbers of the queries, in order, and how far each is from
+    every vector. Distances have no unit: "inner" is M - <query, vector>, for joined codewords the release's sum over
+    codebooks of 1 - <sub-query, codeword>, and may fall below 0; "squared" is the squared Euclidean distance.
+    Raises ValueError if a query is not of the vectors' length, UserError if a number is not finite.
     """
-    queries, reconstructed = np.asarray(queries, np.float32), reconstruct(codebooks, codes)
-    if queries.ndim != 2 or queries.shape[1] != reconstructed.shape[1]:
-        raise ValueError(f"queries of shape {queries.shape} for codes of length {reconstructed.shape[1]}")
-    if not (np.isfinite(queries).all() and np.isfinite(reconstructed).all()):
+    queries, vectors = np.asarray(queries, np.float32), gallery.vectors
+    if queries.ndim != 2 or queries.shape[1] != vectors.shape[1]:
+        raise ValueError(f"queries of shape {queries.shape} for codes of length {vectors.shape[1]}")
+    if not (np.isfinite(queries).all() and np.isfinite(vectors).all()):
         raise UserError("the features or codewords are not finite numbers, so the checkpoint that they come "
                         "from is broken: set model_load_path to another")
-    step = max(1, BLOCK // max(1, len(codes)))
+    step = max(1, BLOCK // max(1, len(vectors)))
+    for first in range(0, max(1, len(queries)), step):
+        asking = queries[first:first + step]
+        distances = asking @ vectors.T
+        if gallery.distance == "inner":
+            np.subtract(gallery.n_book, distances, out=distances)
+        else:
+            distances *= -2
+            distances += np.einsum("ud,ud->u", vectors, vectors)
+            distances += np.einsum("qd,qd->q", asking, asking)[:, np.newaxis]
+            np.maximum(distances, 0, out=distances)  # rounding can leave a little less
+        yield np.arange(first, first + len(asking)), distances
 
-    def visit_share(worker):
-        for q in range(worker, len(inner), WORKERS):
-            visit(first + q, len(codebooks) - inner[q])
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for first in range(0, len(queries), step):
-            inner = queries[first:first + step] @ reconstructed.T
-            list(pool.map(visit_share, range(WORKERS)))  # a list, so that an error in a visit is raised here
+def in_threads(work, blocks):
+    """`work(rows, distances)` of the parts of every block: a list of what it returns, in the order of the queries.
 
-
-def ascending(values):
-    """Stable argsort of finite float32 [N]: the order, int64 [N], and where the value rises, bool [N - 1].
-
-    The bits of a float, those of a negative one flipped, order like an integer. With the index in its low
-    half an int64 carries its place and breaks ties, and numpy sorts int64 faster than it argsorts.
+    A block is shared out among WORKERS threads, and a part may be empty.
     """
-    bits = (values + np.float32(0)).view(np.int32)  # + 0 makes one zero of -0 and 0
-    keys = (bits ^ (bits >> 31 & 0x7FFFFFFF)).astype(np.int64)
-    keys <<= 32
-    keys |= np.arange(len(keys))
-    keys.sort()
-    order = keys & 0xFFFFFFFF
-    keys >>= 32
-    return order, keys[1:] != keys[:-1]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return [part for rows, distances in blocks
+                for part in pool.map(work, np.array_split(rows, WORKERS), np.array_split(distances, WORKERS))]
 
 
 def search(database, queries, n):
     """The n nearest pictures of each query, nearest first, equal distances in gallery order.
 
     `queries` float32 [Q, D]. Returns D float32 [Q, n], the distances, and I int64 [Q, n], the places in the
-    gallery; a gallery smaller than n is returned whole. Raises as `each_query`.
+    gallery; a gallery smaller than n is returned whole. Raises as `blocks`.
     """
-    codes, inverse, _ = distinct(database.codes)
-    n = min(n, len(inverse))
-    D, I = np.empty((len(queries), n), np.float32), np.empty((len(queries), n), np.int64)  # noqa: E741
+    gallery = database.gallery
+    work = partial(_nearest, gallery.inverse, min(n, len(gallery.inverse)))
+    D, I = zip(*in_threads(work, blocks(queries, gallery)), strict=True)  # noqa: E741
+    return np.concatenate(D), np.concatenate(I)
 
-    def nearest(q, distance):
-        order, _ = ascending(distance[inverse])
-        I[q] = order[:n]
-        D[q] = distance[inverse[I[q]]]
 
-    each_query(nearest, queries, database.codebooks, codes)
+def _nearest(inverse, n, rows, distances):
+    """`search` in a part of a block."""
+    D, I = np.empty((len(rows), n), np.float32), np.empty((len(rows), n), np.int64)  # noqa: E741
+    for row, distance in enumerate(distances):
+        each = distance[inverse]
+        near = np.flatnonzero(each <= np.partition(each, n - 1)[n - 1])  # n, and those as far as the last of them
+        I[row] = near[np.argsort(each[near], kind="stable")[:n]]
+        D[row] = each[I[row]]
     return D, I

@@ -5,9 +5,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from model.networks.layers import SCOPES
 from model.tf1 import tf
 from utils.errors import UserError
+from utils.methods import METHODS
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
@@ -76,8 +76,7 @@ def restore(session, path, variables, config):
     `config`, naming the setting to change.
     """
     shapes = reader(path).get_variable_to_shape_map()
-    if any(variable.op.name == "Z" for variable in variables):
-        _check_settings(path, shapes, config)
+    METHODS[config.method].check(path, shapes, config)
     for variable in variables:
         if shapes.get(variable.op.name) != variable.shape.as_list():
             raise UserError(f"{path} holds {variable.op.name} as {shapes.get(variable.op.name, 'nothing')}, "
@@ -86,28 +85,6 @@ def restore(session, path, variables, config):
         saver(variables).restore(session, str(path))
     except (tf.errors.OpError, ValueError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}); copy it there again") from error
-
-
-def _check_settings(path, shapes, config):
-    if any(len(shapes.get(name, [])) != 2 for name in "ZC"):
-        raise UserError(f"{path} is not a checkpoint of GPQ: it has no tables Z and C; set model_load_path to another")
-    made_with = [name for name, scope in SCOPES.items() if any(part.startswith(f"{scope}/") for part in shapes)]
-    if made_with and config.backbone not in made_with:
-        raise UserError(f"{path} holds another F than {config.backbone}, which the settings ask for; "
-                        f"set backbone={made_with[0]}")
-    (codewords, dimension), classes = shapes["Z"], shapes["C"][0]
-    if codewords != config.intn_word:
-        raise UserError(f"{path} has {codewords} codewords a codebook, the settings ask for {config.intn_word}; "
-                        f"set bn_word={codewords.bit_length() - 1}")
-    if dimension != config.n_book * config.len_code:
-        mend = (f"n_book={dimension // config.len_code}" if dimension % config.len_code == 0
-                else f"len_code={dimension // config.n_book}" if dimension % config.n_book == 0
-                else f"n_book and len_code, whose product is {dimension}")
-        raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.n_book} x "
-                        f"{config.len_code}; set {mend}")
-    if classes != config.n_CLASSES:
-        raise UserError(f"{path} knows {classes} classes, the settings ask for {config.n_CLASSES}; "
-                        f"set n_CLASSES={classes}")
 
 
 def fingerprint(path):

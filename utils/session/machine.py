@@ -1,9 +1,13 @@
+"""The machine that TensorFlow runs on: its Session, what is fast on it, and what it is called."""
 import os
 import platform
 import subprocess
 from pathlib import Path
 
+from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
+
+WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 
 
 def session(config):
@@ -12,9 +16,12 @@ def session(config):
     return tf.Session(config=tf.ConfigProto(gpu_options=options))
 
 
-def on_processors():
-    """Whether TensorFlow finds no GPU: the graphs are then made `fast` (see model.backbones)."""
-    return not tf.config.list_physical_devices("GPU")
+def spatial(batch_size=WINOGRAD_FROM):
+    """What convolves and pools fastest here in batches of that many images: model.networks.spatial.Winograd where
+    TensorFlow finds no GPU, else the library's own convolution."""
+    if tf.config.list_physical_devices("GPU") or batch_size < WINOGRAD_FROM:
+        return Direct()
+    return Winograd()
 
 
 def device():

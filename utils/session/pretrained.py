@@ -1,3 +1,4 @@
+"""F's pretrained weights, in the release's .mat file: reading and writing."""
 import numpy as np
 import scipy.io
 

@@ -1,4 +1,4 @@
-"""What surrounds a training loop: the session, the folder, starting and resuming, signals and logs."""
+"""The folder of a training: held for one, its progress, starting, resuming, and what is finished in it."""
 import contextlib
 import json
 import shutil
@@ -8,12 +8,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from model.tf1 import tf
+from utils import settings
+from utils.data.data import Source
 from utils.errors import UserError
 from utils.session import checkpoints, machine, pretrained
 
-# Settings that may change when a run goes on: they leave what a step computes as it is.
-FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
+# What a checkpoint's JSON must agree in with the settings that it is searched by.
+USE = {"method", "dataset", "protocol", "known_classes", "backbone", "n_CLASSES", "n_book", "bn_word", "len_code"}
 
 
 @contextlib.contextmanager
@@ -46,8 +47,9 @@ def check_disk(folder, variables, n_checkpoints):
 
 
 def check_data(path, before, now):
-    """UserError where `path` was made with other data than there are now."""
-    if before != now:
+    """UserError where `path` was made with other data than there are now; before: JSON-able; now: a Source."""
+    before = Source.from_json(before)
+    if not now.same_data(before):
         raise UserError(f"{path} was trained on {before} and data_dir now holds {now}; set data_dir as it was")
 
 
@@ -63,35 +65,86 @@ class Progress:
         """The JSON-able settings and results that lie beside a checkpoint."""
         return {"step": self.step, "epoch": self.step // task.epoch_steps,
                 "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
-                "initial": self.initial, "data": task.source, "losses": self.losses, "measure": task.measure,
-                "judged": self.judged, "tensorflow": tf.__version__, **self._made_by,
+                "initial": self.initial, "data": task.source._asdict(), "losses": self.losses,
+                "measure": task.measure, "judged": self.judged, "tensorflow": tf.__version__, **self._made_by,
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
 
 
 def newest(folder):
     """The checkpoint in `folder` that has come furthest and can be resumed, or None."""
-    found = [(_about(file)["step"], str(file.with_suffix("")))
-             for file in Path(folder).glob("*.ckpt.json") if _resumable(file.with_suffix(""))]
+    found = [(about(path)["step"], str(path)) for path in _checkpoints(folder) if _resumable(path)]
     return max(found)[1] if found else None
 
 
-def _about(file):
-    """The JSON beside a checkpoint. Raises UserError where it is damaged."""
+def about(checkpoint):
+    """The JSON beside a checkpoint, or None where there is none. Raises UserError where it is damaged."""
+    file = Path(f"{checkpoint}.json")
+    if not file.exists():
+        return None
     try:
-        about = json.loads(file.read_text())
-        return {name: about[name] for name in ("step", "seconds", "initial", "losses", "judged", "data", "settings")}
-    except (ValueError, KeyError, TypeError) as error:
+        kept = json.loads(file.read_text())
+        if not {"step", "seconds", "initial", "losses", "judged", "data"} <= kept.keys():
+            raise ValueError("it lacks something")
+        return {**kept, "settings": dict(kept["settings"])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
 
 
 def epochs_of(folder):
     """The `<epoch>.ckpt` of a training in `folder`, oldest first."""
-    return sorted((path.with_suffix("") for path in Path(folder).glob("*.ckpt.json")
-                   if path.name.removesuffix(".ckpt.json").isdigit()), key=lambda path: int(path.stem))
+    return sorted((path for path in _checkpoints(folder) if path.stem.isdigit()), key=lambda path: int(path.stem))
+
+
+def _checkpoints(folder):
+    return [file.with_suffix("") for file in Path(folder).glob("*.ckpt.json")]
 
 
 def _resumable(path):
-    return path.name == "interrupted.ckpt" or path.name.removesuffix(".ckpt").isdigit()
+    return path.name == "interrupted.ckpt" or path.stem.isdigit()
+
+
+def finished(config):
+    """The newest checkpoint that a finished training left in `config.model_save_path` and that these settings can
+    search by, or None. The shipped example is no such training."""
+    example = Path(settings.released(type(config))["model_load_path"].replace("{n_bits}", str(config.n_bits)))
+    found = [path for path in _checkpoints(config.model_save_path)
+             if not _resumable(path) and path.resolve() != example.resolve()
+             and not settings.differences(about(path)["settings"], config, USE)]
+    return str(max(found, key=lambda path: Path(f"{path}.json").stat().st_mtime)) if found else None
+
+
+def chosen(config):
+    """The checkpoint to search by: `model_load_path` where it was given, else the newest finished training, else the
+    shipped example. Says which, where it was not given."""
+    if config.model_load_path != settings.released(type(config))["model_load_path"]:
+        return config.checkpoint
+    path = finished(config)
+    print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}" if path
+          else f"Searching by {config.checkpoint}: no training of these settings is finished in "
+               f"{config.model_save_path}")
+    return path or config.checkpoint
+
+
+def check_use(checkpoint, config, source=None):
+    """UserError where the JSON beside `checkpoint` tells of another method, protocol, known classes or data than it is
+    about to be searched with; source: the data's, or None for pictures of a user's own. A checkpoint without JSON, such
+    as the release's, is taken as it is."""
+    kept = about(checkpoint)
+    if kept is None:
+        return
+    before = settings.completed(kept["settings"], type(config))
+    names = {"method"} if source is None else {"method", "dataset", "protocol"}
+    if source is not None and before.get("protocol") == 2:
+        names.add("known_classes")
+    for name, was, now in settings.differences(before, config, names):
+        raise UserError(f"{checkpoint} was trained with {name}={was} and the settings say {now}; set {name}={was}, "
+                        "or model_load_path to another")
+    if source is None:
+        return
+    trained_on = Source.from_json(kept["data"])  # an image has the same role in the sample and in all
+    if trained_on.name != source.name or (trained_on.part == source.part and not source.same_data(trained_on)):
+        raise UserError(f"{checkpoint} was trained on {trained_on} and data_dir holds {source}; set data_dir as it "
+                        "was, or model_load_path to another")
 
 
 def start(session, folder, variables, config, source):
@@ -104,15 +157,18 @@ def start(session, folder, variables, config, source):
     if config.resume:
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
-        before = _about(Path(f"{path}.json"))
-        _check_same(path, before.pop("settings"), config)
-        check_data(path, before.pop("data"), source)
+        before = about(path)
+        _check_same(path, before["settings"], config)
+        check_data(path, before["data"], source)
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
-        return Progress(**before)
+        return Progress(**{name: before[name] for name in ("step", "seconds", "initial", "losses", "judged")})
     if path is not None:
         raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
                         "or set another model_save_path")
+    if Path(f"{config.final_checkpoint}.index").exists():
+        raise UserError(f"{config.final_checkpoint} is a finished training's; set another model_save_path, or move it "
+                        "away")
     return Progress(initial=initialise(session, config))
 
 
@@ -127,16 +183,9 @@ def initialise(session, config):
     return path
 
 
-def completed(settings, kind):
-    """The JSON-able settings of something that was made before `kind` had all of its settings: those that came later
-    were what their defaults say, which therefore must stay."""
-    return {**kind().model_dump(mode="json"), **settings}
-
-
 def _check_same(path, before, config):
-    now, before = config.model_dump(mode="json"), completed(before, type(config))
-    bound = before.keys() - FREE | ({"total_epochs"} if config.decay == "cosine" else set())
-    for name in sorted(bound):
-        if before[name] != now.get(name):
-            raise UserError(f"{path} was trained with {name}={before[name]} and the settings say {now.get(name)}; "
-                            f"set {name}={before[name]} to go on with it")
+    names = type(config).model_fields.keys() - settings.FREE
+    names |= {"total_epochs"} if config.decay == "cosine" else set()
+    for name, was, now in settings.differences(before, config, names):
+        raise UserError(f"{path} was trained with {name}={was} and the settings say {now}; "
+                        f"set {name}={was} to go on with it")

@@ -1,3 +1,4 @@
+"""What a training says while it runs, and how it is asked to stop."""
 import contextlib
 import signal
 from pathlib import Path
@@ -15,14 +16,6 @@ def interrupts(*signals):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def log_line(epoch, step, values, rate, config):
-    """The release's line, with the loss on pseudo-labels where there is one; `ent` is the negative entropy."""
-    more = f"pseudo: {values.pseudo_labels:.4f}, " if config.lam_u else ""
-    return (f"epoch: {epoch}/{config.total_epochs}, iter: {step} - (Batch) loss: {values.total:.4f}, "
-            f"hash: {values.n_pair:.4f}, cls: {values.classification:.4f}, ent: {-values.entropy:.4f}, {more}"
-            f"lr: {rate:.5f}")
 
 
 def write_scalars(writer, step, **values):

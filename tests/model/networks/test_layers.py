@@ -1,8 +1,9 @@
-"""The layers against float64 numpy, pixel by pixel, in both of their forms."""
+"""The layers against float64 numpy, pixel by pixel, in training and in retrieval."""
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from xla import under_xla
 
 from model.networks import layers
 from model.tf1 import tf
@@ -51,8 +52,7 @@ def run_layer(session, layer, x, training):
         variables[name].load(value, session)
     if not training:
         return session.run(out), seen, None
-    with tf.variable_scope("net", reuse=True):
-        update = layers.update_moving_averages([seen])
+    update = layers.update_moving_averages([seen])
     out, mean, variance = session.run([out, seen.mean, seen.variance])
     session.run(update)
     return out, (mean, variance), Layer(*session.run([variables[name] for name in NAMES]))
@@ -67,14 +67,6 @@ def convolution(x, layer):
             window = padded[:, row:row + 3, column:column + 3]
             out[:, row, column] += np.tensordot(window, layer.kernel, axes=3)
     return out
-
-
-def under_xla(function, *arrays):
-    """The value of `function` of the arrays, compiled by XLA. They are fed: constants would be folded before it."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        inputs = [tf.placeholder(array.dtype, array.shape) for array in arrays]
-        compiled = tf.function(function, jit_compile=True)(*inputs)
-        return session.run(compiled, dict(zip(inputs, arrays, strict=True)))
 
 
 def normalise_and_rectify(x, mean, variance, layer):
@@ -169,18 +161,6 @@ def test_conv_relu(session, size, stride, padding):
         np.testing.assert_allclose(found[:, row, column], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("pool", [layers.max_pool, layers.average_pool])
-def test_pooling_with_the_images_inside_is_the_same(compute, pool):
-    def graph(x):
-        inside = pool(layers.images_inside(x), fast=True)
-        inside = tf.transpose(inside, [2, 0, 1, 3]) if inside.shape.ndims == 4 else inside
-        return [[y, *tf.gradients(y ** 2, x)] for y in (inside, pool(x))]
-
-    inside, usual = compute(graph, np.random.default_rng(0).standard_normal((3, 4, 6, 5), np.float32))
-    for ours, expected in zip(inside, usual, strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
-
-
 def test_enlarge_is_bilinear(compute):
     """As TensorFlow's own, and the same when XLA compiles it, where TensorFlow's own is not."""
     x = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
@@ -194,25 +174,26 @@ def test_enlarge_is_bilinear(compute):
 
 
 def test_dropout_keeps_half_and_the_mean(compute):
-    dropped = compute(lambda: layers.dropout(tf.ones([100, 4096]), 3))
+    dropped = compute(lambda: layers.dropout(tf.ones([100, 4096]), 3, "full6"))
     assert set(np.unique(dropped)) == {0, 2}
     np.testing.assert_allclose(dropped.mean(), 1, atol=0.01)
     np.testing.assert_allclose(dropped.mean(axis=1), 1, atol=0.1)
 
 
-def test_dropout_repeats_by_step_and_place(compute):
+def test_dropout_depends_on_step_and_name_alone(compute):
     def two(step):
-        return compute(lambda: [layers.dropout(tf.ones([8, 512]), step) for _ in range(2)])
+        return compute(lambda: [layers.dropout(tf.ones([8, 512]), step, name) for name in ("full6", "full7")])
 
     (one, other), again, later = two(3), two(3), two(4)
     np.testing.assert_array_equal([one, other], again)
+    np.testing.assert_array_equal(compute(lambda: layers.dropout(tf.ones([8, 512]), 3, "full7")), other)
     for different in (other, *later):
         assert 0.4 < np.mean(one == different) < 0.6
 
 
 def test_dropout_under_xla_is_the_same(compute):
     def graph(x):
-        dropped = layers.dropout(x, 3)
+        dropped = layers.dropout(x, 3, "full6")
         return dropped, tf.gradients(tf.reduce_sum(dropped), x)[0]
 
     x = np.random.default_rng(0).uniform(1, 2, (8, 512)).astype(np.float32)

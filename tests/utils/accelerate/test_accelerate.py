@@ -10,20 +10,22 @@ import numpy as np
 import pytest
 import scipy.io
 from conftest import ROOT, variables
+from model.networks.spatial import DIRECT
 
-from config import Config
+from config import GPQ
 from model import training
 from model.tf1 import tf
 from utils.accelerate import __main__ as accelerate
 from utils.accelerate.export import export
 from utils.accelerate.imports import import_run
 from utils.accelerate.lower import lower
+from utils.data.data import Source
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
 from utils.session import checkpoints
 from utils.settings import from_command_line
-from utils.training import task as tasks
 from utils.training.logs import scalars
+from utils.training.task import Task, build, draw
 
 pytest.importorskip("jax")
 SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=2", "--seed=5", "--eval_term=1",
@@ -34,19 +36,19 @@ class Line:
     """The least task: a line through points, the mean brightness of an image and its label."""
 
     n_batches, batch_size, epoch_steps, n_steps = 1, 4, 5, 25
-    source, measure = "noise", "nothing"
+    source, measure = Source("noise", "all", "0" * 64, "a generator"), "nothing"
     images = np.random.default_rng(0).integers(0, 256, (12, 2, 2, 3), np.uint8)
-    labels = np.arange(12, dtype=np.int32)
+    labels = np.arange(16) == np.arange(12)[:, np.newaxis]
 
     def indices(self, step):
         return np.random.default_rng(step).choice(12, (1, 4), replace=False)
 
-    def graph(self, images, labels, step, fast=False):
+    def graph(self, images, labels, step, spatial=DIRECT):
         slope, still = (tf.get_variable(name, initializer=np.float32(1)) for name in ("Z", "C"))
         brightness = tf.reduce_mean(tf.cast(images, tf.float32), [0, 2, 3, 4]) / 255
-        error = slope * brightness + tf.stop_gradient(still) - tf.cast(labels[0], tf.float32)
+        error = slope * brightness + tf.stop_gradient(still) - tf.cast(tf.argmax(labels[0], 1), tf.float32)
         losses = Total(tf.reduce_mean(error ** 2) + 0 * tf.cast(step, tf.float32))
-        return training.training_graph(losses, tf.no_op(), Config(learning_rate=0.1), self.n_steps)
+        return training.training_graph(losses, tf.no_op(), GPQ(learning_rate=0.1), self.n_steps)
 
 
 class Total(NamedTuple):
@@ -56,14 +58,14 @@ class Total(NamedTuple):
 @pytest.fixture
 def line(tmp_path):
     """A folder with the exported `Line`."""
-    assert export(Line(), "line", tmp_path / "runs", Config()) == tmp_path / "runs" / "line"
+    assert export(Line(), "line", tmp_path / "runs", GPQ()) == tmp_path / "runs" / "line"
     return tmp_path / "runs"
 
 
 @pytest.fixture(scope="module")
 def trained_line(tmp_path_factory):
     folder = tmp_path_factory.mktemp("line") / "runs"
-    export(Line(), "line", folder, Config(n_book=3))
+    export(Line(), "line", folder, GPQ(n_book=3))
     assert run_training(folder).returncode == 0
     return folder
 
@@ -91,7 +93,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     scipy.io.savemat(pretrained, {f"{name}:0": value for name, value in weights.items()})
     config = from_command_line(accelerate.Export, [*SMALL, f"--data_dir={data_dir}", f"--out={tmp_path}",
                                                    f"--ImagNet_pretrained_path={pretrained}"])
-    task = tasks.GPQ(config)
+    task = Task(config)
     run = export(task, "small", tmp_path, config)
     about, initial, plan = json.loads((run / "about.json").read_text()), arrays(run / "initial.npz"), run / "plan.npz"
     jax.config.update("jax_enable_x64", True)
@@ -104,12 +106,12 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     assert len(by_jax) == task.n_steps == 4
 
     with tf.Graph().as_default(), tf.Session() as session:
-        feeds, graph = tasks.build(task)
+        feeds, graph = build(task)
         for variable in tf.global_variables():
             variable.load(initial[variable.op.name], session)
         by_session = []
         for number in range(task.n_steps):
-            batch = dict(zip(feeds, tasks.draw(task, number), strict=True))
+            batch = dict(zip(feeds, draw(task, number), strict=True))
             by_session.append(session.run([*graph.losses, graph.learning_rate, graph.step], batch)[:-1])
             if number == 0:
                 expected = session.run({v.op.name: v for v in tf.global_variables()})
@@ -133,7 +135,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     for name, value in restored.items():
         np.testing.assert_array_equal(value, step.state()[name])
     beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
-    assert (beside["step"], beside["images"], beside["data"]) == (4, 128, "CIFAR-10, the sample")
+    assert (beside["step"], beside["images"]) == (4, 128) and beside["data"]["part"] == "the sample"
     assert beside["settings"]["n_book"] == 3 and beside["losses"]["total"] == 1.5 and beside["device"] == "cpu"
     logged = scalars(tmp_path / "logs")
     assert logged.pop("held_back_mAP") == {4: pytest.approx(beside["judged"])} and 0 < beside["judged"] <= 1
@@ -151,10 +153,10 @@ def test_a_session_ends_with_the_same_variables(trained_line):
     """All of them, Adam's moments included, after every step of a task whose rounding does not grow."""
     task = Line()
     with tf.Graph().as_default(), tf.Session() as session:
-        feeds, graph = tasks.build(task)
+        feeds, graph = build(task)
         session.run(tf.global_variables_initializer())
         for number in range(task.n_steps):
-            session.run(graph.step, dict(zip(feeds, tasks.draw(task, number), strict=True)))
+            session.run(graph.step, dict(zip(feeds, draw(task, number), strict=True)))
         expected = session.run({v.op.name: v for v in tf.global_variables()})
     trained = arrays(trained_line / "line" / "trained.npz")
     assert trained.keys() - expected.keys() == {"step", "seconds"}
@@ -254,13 +256,13 @@ def test_an_export_is_older_than_a_setting(trained_line, tmp_path):
 
 def test_an_export_replaces_nothing(line):
     with pytest.raises(UserError, match="line is there already; remove it, or set another --out"):
-        export(Line(), "line", line, Config())
+        export(Line(), "line", line, GPQ())
 
 
 def test_an_export_leaves_other_scripts_alone(tmp_path):
     (tmp_path / "train.py").write_text("mine")
     with pytest.raises(UserError, match="train.py is not of exported runs, and would be replaced"):
-        export(Line(), "line", tmp_path, Config())
+        export(Line(), "line", tmp_path, GPQ())
     assert (tmp_path / "train.py").read_text() == "mine"
 
 

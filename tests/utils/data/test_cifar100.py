@@ -3,14 +3,12 @@ import functools
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import tarfile
 
 import forgery
 import numpy as np
 import pytest
-from forgery import ATTACKS, published, rewrite
+from forgery import ATTACKS, meta, published, rewrite
 
 from utils.data import archives, cifar10, cifar100
 from utils.errors import UserError
@@ -38,11 +36,12 @@ def refused(folder, match="train is unreadable, damaged or not a CIFAR-100 batch
 
 def test_every_pixel_and_label_is_the_published_one(folder):
     data = cifar100.load(folder)
-    for split, images, labels in (("train", data.images, data.labels),
-                                  ("test", data.test_images, data.test_labels)):
+    for split, role in (("train", data.labelled), ("test", data.validation)):
         batch, count = published(split, COUNTS[split]), COUNTS[split]
-        assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8 and labels.dtype == np.int64
-        assert labels.tolist() == batch[b"fine_labels"]
+        images, labels = data.images[role], data.labels[role]
+        assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8
+        assert labels.shape == (count, 100) and labels.dtype == bool and (labels.sum(1) == 1).all()
+        assert labels.argmax(1).tolist() == batch[b"fine_labels"]
         for (i, y, x, channel), value in np.ndenumerate(images):
             assert value == batch[b"data"][i, 1024 * channel + 32 * y + x]
 
@@ -51,13 +50,28 @@ def test_files_lie_in_the_archives_folder_or_in_data_dir_itself(folder, tmp_path
     outer = tmp_path_factory.mktemp("outer")
     shutil.copytree(folder, outer / FOLDER)
     here, inside, itself = map(cifar100.load, (folder, outer, str(outer / FOLDER)))
-    for arrays in zip(here, inside, itself, strict=True):
-        assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
+    for other in (inside, itself):
+        assert other.source.same_data(here.source)
+        assert all(map(np.array_equal, other._replace(source=here.source), here))
+
+
+def test_training_images_are_searched_and_test_images_ask(folder):
+    data = cifar100.load(folder)
+    assert data.labelled.tolist() == data.gallery.tolist() == list(range(7)) and len(data.unlabelled) == 0
+    assert data.validation.tolist() == data.query.tolist() == [7, 8, 9] and data.positions is None
+    assert {role.dtype for role in data[2:7]} == {np.dtype(np.int32)}
+
+
+def test_classes_are_called_as_meta_says_or_by_their_numbers(folder):
+    assert cifar100.load(folder).class_names == tuple(map(str, range(100)))
+    (folder / "meta").write_bytes(meta())
+    assert cifar100.load(folder).class_names[:2] == ("class 0", "class 1")
 
 
 def test_one_image_is_enough_and_none_is_not(folder):
     (folder / "train").write_bytes(archives.batch_bytes(published("train", 1)))
-    assert cifar100.load(folder).labels.tolist() == [99]
+    data = cifar100.load(folder)
+    assert data.labels[data.labelled].argmax(1).tolist() == [99]
     (folder / "train").write_bytes(archives.batch_bytes(published("train", 0)))
     refused(folder)
 
@@ -75,9 +89,9 @@ def test_a_stranger_reads_what_the_published_pickler_writes(folder):
 @pytest.mark.skipif(not FULL, reason="CIFAR100_DIR does not name the full set")
 def test_full_set_has_500_and_100_images_a_class():
     data = cifar100.load(FULL)
-    assert data.images.shape == (50_000, 32, 32, 3) and data.test_images.shape == (10_000, 32, 32, 3)
-    assert np.bincount(data.labels).tolist() == [500] * 100
-    assert np.bincount(data.test_labels).tolist() == [100] * 100
+    assert data.images.shape == (60_000, 32, 32, 3) and len(data.labelled) == 50_000 and len(data.validation) == 10_000
+    assert data.labels[data.labelled].sum(0).tolist() == [500] * 100
+    assert data.labels[data.validation].sum(0).tolist() == [100] * 100
 
 
 # ---------------------------------------------------------------- bad input
@@ -136,15 +150,23 @@ def test_bad_labels(folder):
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_malicious_batch_executes_nothing(folder, attack):
+    (folder / "meta").write_bytes(attack(folder / "was executed"))
+    refused(folder, "meta is damaged")
     (folder / "train").write_bytes(attack(folder / "was executed"))
     refused(folder)
     assert not (folder / "was executed").exists()
 
 
+@pytest.mark.parametrize("names", [[b"apple"] * 99, [b"apple"] * 101, ["\xe4".encode()] * 100, [1] * 100, 7])
+def test_meta_that_does_not_name_the_classes(folder, names):
+    (folder / "meta").write_bytes(meta(names))
+    refused(folder, "meta is damaged or does not name the 100 fine classes; .*python -m utils.cifar100 fetch")
+
+
 # ---------------------------------------------------------------- fetch
 
 FILES = {split: archives.batch_bytes(published(split, count)) for split, count in COUNTS.items()}
-FILES |= {"meta": os.urandom(200_000), "file.txt~": b""}
+FILES |= {"meta": meta(), "file.txt~": os.urandom(200_000)}
 tar = functools.partial(forgery.tar, FOLDER, FILES)
 fetch = functools.partial(forgery.fetch, cifar100)
 complete = functools.partial(forgery.complete, FOLDER, FILES)
@@ -161,7 +183,7 @@ def test_fetch_whole_then_nothing_more(server, folder, tmp_path_factory, capsys)
     root = tmp_path_factory.mktemp("new") / "cifar100"
     fetch(server, root)
     assert complete(root) and f"CIFAR-100 is complete in {root / FOLDER}" in capsys.readouterr().out
-    assert all(np.array_equal(a, b) for a, b in zip(cifar100.load(root), cifar100.load(folder), strict=True))
+    assert cifar100.load(root).source.sha256 == cifar100.load(folder).source.sha256
     fetch(server, root)
     fetch(server, folder)
     assert server.asked == [None] and capsys.readouterr().out.count("already complete") == 2
@@ -170,7 +192,7 @@ def test_fetch_whole_then_nothing_more(server, folder, tmp_path_factory, capsys)
 def test_fetch_mends_a_partial_set(server, folder):
     (folder / "test").unlink()
     fetch(server, folder)
-    assert len(cifar100.load(folder).test_labels) == COUNTS["test"]
+    assert len(cifar100.load(folder).validation) == COUNTS["test"]
 
 
 def test_fetch_goes_on_after_a_cut(server, tmp_path):
@@ -212,10 +234,3 @@ def test_fetch_refused(server, tmp_path):
     with pytest.raises(UserError, match="HTTP 404"):
         fetch(server, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_command_ends_in_one_sentence(tmp_path):
-    (tmp_path / "f").write_text("")
-    command = [sys.executable, "-m", "utils.cifar100", "fetch", f"--data_dir={tmp_path}/f/d"]
-    done = subprocess.run(command, cwd=cifar10.HOME.parent, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "Cannot write" in done.stderr

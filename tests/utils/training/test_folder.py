@@ -2,36 +2,32 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from config import Config
+import train
+from config import GPQ, Classifier
 from model.tf1 import tf
-from utils.data import splits
-from utils.data.data import Data
+from utils import settings
+from utils.data.data import Source
 from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.session import checkpoints, machine
-from utils.training.folder import Progress, check_disk, epochs_of, newest, only_training_in, start
-from utils.training.logs import interrupts, log_line, scalars, write_scalars
+from utils.session import checkpoints
+from utils.training.folder import (
+    Progress,
+    check_disk,
+    check_use,
+    chosen,
+    epochs_of,
+    finished,
+    newest,
+    only_training_in,
+    start,
+)
 
-
-class Options(Config):
-    """As train.py extends the settings."""
-
-    resume: bool = False
-
-
-def data_of(labels, labelled, unlabelled=()):
-    """`Data` of 1-pixel images; `gallery` is `unlabelled`."""
-    images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
-    labelled, unlabelled = np.array(labelled, np.int32), np.array(unlabelled, np.int32)
-    return Data(images, np.array(labels), np.arange(len(labels)), np.zeros(0, np.int32), labelled, unlabelled,
-                unlabelled, ("a", "b", "c"), True)
+SAMPLE = Source("CIFAR-10", "the sample", "0" * 64, "the repository's sample")
+Options = settings.combined(GPQ, train.Options)
 
 
 def test_one_training_in_a_folder(tmp_path):
@@ -82,54 +78,6 @@ def test_the_disk_must_hold_the_checkpoints(tmp_path, monkeypatch, free, enough)
             check_disk(tmp_path, variables, 5)
 
 
-def test_a_batch_must_fit_the_data():
-    splits.check_batch(5, 5, "labelled")
-    with pytest.raises(UserError, match="batch_size is 6, but there are 5 unlabelled images; set batch_size to 5"):
-        splits.check_batch(6, 5, "unlabelled")
-
-
-def test_there_must_be_a_prototype_a_class():
-    splits.check_classes(4, Config(n_CLASSES=4))
-    with pytest.raises(UserError, match="n_CLASSES is 3, but the labelled images are of 4 classes; set n_CLASSES to 4"):
-        splits.check_classes(4, Config(n_CLASSES=3))
-
-
-def test_held_back_images_leave_training():
-    labels = np.tile([0, 1, 2], 10)
-    data = data_of(labels, range(3, 27), range(27, 30))
-    rest, held = splits.hold_back(data, Config(n_validation=8))
-    assert np.bincount(labels[held]).tolist() == [2, 2, 2]  # 8 among 3 classes
-    assert sorted([*rest.labelled, *held]) == list(data.labelled)
-    again, same = splits.hold_back(data, Config(n_validation=8))
-    np.testing.assert_array_equal(held, same)
-    np.testing.assert_array_equal(rest.labelled, again.labelled)
-    np.testing.assert_array_equal(rest.unlabelled, data.unlabelled)
-
-
-@pytest.mark.parametrize("n_validation", [2, 24, 1000])
-def test_too_few_or_too_many_held_back(n_validation):
-    data = data_of(np.tile([0, 1, 2], 8), range(24))
-    with pytest.raises(UserError, match=f"n_validation is {n_validation}, but there are 24 labelled images"):
-        splits.hold_back(data, Config(n_validation=n_validation))
-
-
-def test_map_of_held_back_images():
-    """An encoder whose features and codes are the labels finds only right ones; one that is off, none."""
-    labels = np.tile([0, 1, 2], 40)
-    data = data_of(labels, range(30), range(30, 120))
-
-    def encoder_off_by(n):
-        def encode(images):
-            label = labels[images.ravel()]
-            return np.eye(4, dtype=np.float32)[label], ((label + n) % 3).astype(np.uint8)[:, None]
-        encode.codebooks = lambda: np.eye(4, dtype=np.float32)[None]
-        return encode
-
-    held = np.arange(6)
-    assert evaluation.held_back_map(encoder_off_by(0), data, held, Config(n_DB=3)) == pytest.approx(1)
-    assert evaluation.held_back_map(encoder_off_by(1), data, held, Config(n_DB=3)) == pytest.approx(0)
-
-
 def variables_of(config):
     dimension = config.n_book * config.len_code
     with tf.variable_scope("", reuse=tf.AUTO_REUSE):
@@ -137,10 +85,10 @@ def variables_of(config):
                 tf.get_variable("C", [config.n_CLASSES, dimension])]
 
 
-def leave_checkpoint(session, folder, name, step, **settings):
+def leave_checkpoint(session, folder, name, step, **choices):
     """A checkpoint with its JSON, as a training leaves it. Returns its variables' values."""
-    config = Options(n_book=3, len_code=4, **settings)
-    task = SimpleNamespace(n_batches=2, batch_size=500, epoch_steps=1, source="the sample", measure="held_back_mAP")
+    config = Options(n_book=3, len_code=4, **choices)
+    task = SimpleNamespace(n_batches=2, batch_size=500, epoch_steps=1, source=SAMPLE, measure="held_back_mAP")
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     progress = Progress(step, seconds=1.5, initial="F.mat")
@@ -148,9 +96,9 @@ def leave_checkpoint(session, folder, name, step, **settings):
     return session.run(variables)
 
 
-def started(session, folder, source="the sample", **settings):
+def started(session, folder, source=SAMPLE, **choices):
     """What `runs.start` makes of `folder`: the progress and the weights."""
-    config = Options(n_book=3, len_code=4, ImagNet_pretrained_path=str(folder / "none.mat"), **settings)
+    config = Options(n_book=3, len_code=4, ImagNet_pretrained_path=str(folder / "none.mat"), **choices)
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     return start(session, folder, variables, config, source), session.run(variables)
@@ -159,7 +107,7 @@ def started(session, folder, source="the sample", **settings):
 def test_what_lies_beside_a_checkpoint(session, tmp_path):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20, lam_1=0.3)
     about = json.loads((tmp_path / "20.ckpt.json").read_text())
-    assert (about["step"], about["epoch"], about["images"], about["data"]) == (20, 20, 20_000, "the sample")
+    assert (about["step"], about["epoch"], about["images"], about["data"]["part"]) == (20, 20, 20_000, "the sample")
     assert about["settings"]["lam_1"] == 0.3 and about["settings"]["n_bits"] == 12
     assert "resume" not in about["settings"] and about["device"].endswith("cores") and about["commit"]
 
@@ -169,7 +117,7 @@ def test_resuming_takes_the_one_that_came_furthest(session, tmp_path):
     leave_checkpoint(session, tmp_path, "9.ckpt", 9)
     assert newest(tmp_path) == str(tmp_path / "100.ckpt")
     weights = leave_checkpoint(session, tmp_path, "interrupted.ckpt", 105)
-    leave_checkpoint(session, tmp_path, "12bits_example.ckpt", 300)  # weights alone, which cannot be resumed
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)  # weights alone, which cannot be resumed
     assert newest(tmp_path) == str(tmp_path / "interrupted.ckpt")
     progress, found = started(session, tmp_path, resume=True)
     assert (progress.step, progress.seconds, progress.initial) == (105, 1.5, "F.mat")
@@ -179,12 +127,12 @@ def test_resuming_takes_the_one_that_came_furthest(session, tmp_path):
 
 def test_resuming_on_other_data(session, tmp_path):
     leave_checkpoint(session, tmp_path, "20.ckpt", 20)
-    with pytest.raises(UserError, match="20.ckpt was trained on the sample and data_dir now holds all; set data_dir"):
-        started(session, tmp_path, source="all", resume=True)
+    with pytest.raises(UserError, match="20.ckpt was trained on CIFAR-10, the sample.* and data_dir now holds CIFAR"):
+        started(session, tmp_path, source=SAMPLE._replace(part="all"), resume=True)
 
 
 def test_the_checkpoints_of_epochs_are_known_by_age(session, tmp_path):
-    for name in ("100.ckpt", "20.ckpt", "interrupted.ckpt", "12bits_example.ckpt"):
+    for name in ("100.ckpt", "20.ckpt", "interrupted.ckpt", "12bits.ckpt"):
         leave_checkpoint(session, tmp_path, name, 1)
     assert epochs_of(tmp_path) == [tmp_path / "20.ckpt", tmp_path / "100.ckpt"]
 
@@ -202,7 +150,7 @@ def test_a_fresh_training_does_not_mix_with_another(session, tmp_path):
 
 
 def test_a_fresh_training_beside_a_final_checkpoint(session, tmp_path, capsys):
-    leave_checkpoint(session, tmp_path, "12bits_example.ckpt", 300)
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
     progress, _ = started(session, tmp_path)
     assert (progress.step, progress.initial) == (0, "random weights")
     assert "none.mat: training from random weights" in capsys.readouterr().out
@@ -252,47 +200,61 @@ def test_a_damaged_json(session, tmp_path, text):
         started(session, tmp_path, resume=True)
 
 
-def test_signals_only_ask():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        with interrupts(*before) as interrupted:
-            assert not interrupted()
-            signal.raise_signal(number)
-            assert interrupted()
-        assert {each: signal.getsignal(each) for each in before} == before
-    with pytest.raises(ZeroDivisionError), interrupts(*before):
-        1 / 0  # noqa: B018
-    assert {each: signal.getsignal(each) for each in before} == before
+def test_a_finished_training_is_not_trained_over(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
+    with pytest.raises(UserError, match="12bits.ckpt is a finished training's; set another model_save_path"):
+        started(session, tmp_path, model_save_path=str(tmp_path))
 
 
-def test_the_releases_log_line():
-    values = SimpleNamespace(n_pair=np.float32(2.24234), classification=np.float32(2.36367),
-                             entropy=np.float32(1.15827), total=np.float32(2.36288))
-    line = log_line(3, 30, values, np.float32(1.9e-4), Config(total_epochs=40))
-    assert line == ("epoch: 3/40, iter: 30 - (Batch) loss: 2.3629, hash: 2.2423, cls: 2.3637, ent: -1.1583, "
-                    "lr: 0.00019")
+def searching(folder, **choices):
+    return Options(n_book=3, len_code=4, model_save_path=str(folder), **choices)
 
 
-def test_scalars_can_be_read_back(tmp_path):
-    with tf.Graph().as_default(), tf.summary.FileWriter(str(tmp_path / "below")) as writer:
-        write_scalars(writer, 10, total=2.5, mAP=0.25)
-    assert scalars(tmp_path) == {"total": {10: 2.5}, "mAP": {10: 0.25}}
+def test_the_newest_finished_training_of_these_settings_is_searched_by(session, tmp_path, capsys):
+    """Whatever it was trained by, if a search can use it; checkpoints on the way are not finished."""
+    assert finished(searching(tmp_path)) is None
+    assert chosen(searching(tmp_path)) == "./models/12bits_example.ckpt"
+    assert "no training of these settings is finished in" in capsys.readouterr().out
+    leave_checkpoint(session, tmp_path, "20.ckpt", 20)
+    leave_checkpoint(session, tmp_path, "interrupted.ckpt", 30)
+    assert finished(searching(tmp_path)) is None
+    for age, name in ((20, "12bits_example.ckpt"), (10, "12bits.ckpt")):  # the first is what training left once
+        leave_checkpoint(session, tmp_path, name, 300, learning_rate=0.5)
+        os.utime(tmp_path / f"{name}.json", (1e9 - age, 1e9 - age))
+    assert chosen(searching(tmp_path)) == str(tmp_path / "12bits.ckpt")
+    assert f"Searching by {tmp_path / '12bits.ckpt'}, the newest finished training" in capsys.readouterr().out
+    for other in ({"bn_word": 3}, {"n_CLASSES": 7}, {"protocol": 2}, {"backbone": "cnn_f"}):
+        assert finished(searching(tmp_path, **other)) is None
+    assert chosen(searching(tmp_path, model_load_path="a.ckpt")) == "a.ckpt" and not capsys.readouterr().out
 
 
-def test_the_commit_is_marked_where_code_was_changed_alone(tmp_path, monkeypatch):
-    """Tables and checkpoints are tracked too, and a training rewrites them."""
-    monkeypatch.setattr(machine, "__file__", str(tmp_path / "utils" / "runs.py"))
-    (tmp_path / "utils").mkdir()
-    for file in ("train.py", "table.md"):
-        (tmp_path / file).write_text("as committed")
-    made_by = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for command in (["init", "--quiet"], ["add", "."], [*made_by, "commit", "--quiet", "--message=first"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    clean = machine.commit()
-    assert len(clean) >= 4 and int(clean, 16)
-    (tmp_path / "table.md").write_text("rewritten")
-    assert machine.commit() == clean
-    (tmp_path / "train.py").write_text("changed")
-    assert machine.commit() == f"{clean}+"
-    monkeypatch.setattr(machine, "__file__", "/nowhere/runs.py")
-    assert machine.commit() == "unknown"
+def test_the_shipped_example_is_no_training_of_the_user_s(session, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    leave_checkpoint(session, tmp_path / "models", "12bits_example.ckpt", 300)
+    config = Options(n_book=3, len_code=4)
+    assert finished(config) is None and chosen(config) == "./models/12bits_example.ckpt"
+    assert config.final_checkpoint.name == "12bits.ckpt"  # which training writes in its place
+
+
+@pytest.mark.parametrize("was, now, says", [
+    ({"protocol": 2}, {}, "trained with protocol=2 and the settings say 1; set protocol=2"),
+    ({"protocol": 2, "known_classes": (1, 2)}, {"protocol": 2}, r"trained with known_classes=\[1, 2\] and"),
+    ({}, {"dataset": "cifar100"}, "trained with dataset=cifar10 and the settings say cifar100")])
+def test_a_checkpoint_is_not_searched_by_against_its_json(session, tmp_path, was, now, says):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, **was)
+    with pytest.raises(UserError, match=says):
+        check_use(tmp_path / "12bits.ckpt", searching(tmp_path, **now), SAMPLE)
+    check_use(tmp_path / "12bits.ckpt", searching(tmp_path, **was), SAMPLE)
+    check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)  # pictures of the user's own
+
+
+def test_a_checkpoint_of_another_method_or_other_data(session, tmp_path):
+    path = tmp_path / "12bits.ckpt"
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
+    with pytest.raises(UserError, match="was trained with method=gpq and the settings say classifier"):
+        check_use(path, Classifier(), SAMPLE)
+    check_use(path, searching(tmp_path), SAMPLE._replace(part="all", sha256="1" * 64))  # roles are the same in both
+    with pytest.raises(UserError, match="12bits.ckpt was trained on CIFAR-10, the sample.*; set data_dir as it was"):
+        check_use(path, searching(tmp_path), SAMPLE._replace(sha256="1" * 64))
+    check_use(tmp_path / "release.ckpt", searching(tmp_path), SAMPLE)  # no JSON lies beside it

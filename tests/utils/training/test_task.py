@@ -6,18 +6,18 @@ import pytest
 from conftest import ROOT
 from forgery import published
 
-from config import Config, Pretraining
-from model import classifier, training
-from model.gpq import Losses
+from config import GPQ, Pretraining
+from model import training
+from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
-from utils.data import archives, cifar10
+from utils.data import archives, cifar10, cifar100, splits
 from utils.errors import UserError
-from utils.training import task as tasks
+from utils.training.task import Task, build
 
 
 @pytest.fixture(scope="module")
 def gpq():
-    return tasks.GPQ(Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, total_epochs=3, seed=7))
+    return Task(GPQ(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, total_epochs=3, seed=7))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def cifar100_dir(tmp_path_factory):
 
 
 def pretraining(folder, **settings):
-    return tasks.Pretraining(Pretraining(data_dir=str(folder), batch_size=5, **settings))
+    return Task(Pretraining(data_dir=str(folder), batch_size=5, **settings))
 
 
 def test_batches_are_of_their_role_and_without_repetition(gpq):
@@ -46,64 +46,34 @@ def test_batches_are_of_their_role_and_without_repetition(gpq):
 def test_no_label_of_an_unlabelled_image_or_a_query_is_handed_on(gpq):
     data = cifar10.load(ROOT / "cifar10" / "sample")
     np.testing.assert_array_equal(gpq.labels[data.labelled], data.labels[data.labelled])
-    assert (gpq.labels[data.unlabelled] == -1).all() and (gpq.labels[data.query] == -1).all()
+    assert gpq.labels[data.labelled].any() and not gpq.labels[data.unlabelled].any()
+    assert not gpq.labels[data.query].any()
 
 
-def views(monkeypatch, *steps, **settings):
-    """What the losses are made of at some steps of images that are all grey: float32 [steps, 3, 50, 32, 32, 3], the
-    labelled, the unlabelled and the distorted."""
-    task = tasks.GPQ(Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, **settings))
-    batches = []
-
-    def stand_in(labelled, labels, unlabelled, config, fast, distorted):
-        batches[:] = labelled, unlabelled, distorted
-        return Losses(*[tf.get_variable("weight", [])] * 5), None, tf.no_op()
-
-    monkeypatch.setattr("model.gpq.loss_graph", stand_in)
-    with tf.Graph().as_default(), tf.Session() as session:
-        feeds, _ = tasks.build(task)
-        grey, labels = np.full([2, 50, 32, 32, 3], 200, np.uint8), np.zeros([2, 50])
-        return np.array([session.run(batches, dict(zip(feeds, (grey, labels, step), strict=True))) for step in steps])
-
-
-@pytest.mark.parametrize("batch_size, gpus, fast", [(50, [], True), (49, [], False), (500, ["a GPU"], False)])
-def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatch, batch_size, gpus, fast):
+@pytest.mark.parametrize("batch_size, gpus, way", [(50, [], Winograd), (49, [], Direct), (500, ["a GPU"], Direct)])
+def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatch, batch_size, gpus, way):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    task = SimpleNamespace(images=np.zeros([1, 32, 32, 3], np.uint8), n_batches=2, batch_size=batch_size,
-                           graph=lambda images, labels, step, fast: fast)
-    assert tasks.build(task)[1] is fast
-
-
-def test_each_batch_is_distorted_in_its_own_way(monkeypatch):
-    """Of grey images distortion leaves the brightness."""
-    brightness = views(monkeypatch, 0, 1, 2, augmentation="strong")[:, :2].max(axis=(3, 4, 5)).reshape(6, 50)
-    assert np.abs(np.corrcoef(brightness) - np.eye(6)).max() < 0.6
-
-
-def test_pseudo_labels_are_of_undistorted_images(monkeypatch):
-    (plain,), (strong,), (both,) = (views(monkeypatch, 4, **settings) for settings in (
-        {}, {"augmentation": "strong"}, {"augmentation": "strong", "lam_u": 1}))
-    assert (np.abs(strong[:2] - plain[:2]).max(axis=(2, 3, 4)) > 0).all()
-    assert len(np.unique(plain[:2])) <= 4  # one number a channel, and the crop's zeros
-    np.testing.assert_array_equal(both, [strong[0], plain[1], strong[1]])
+    task = SimpleNamespace(images=np.zeros([1, 32, 32, 3], np.uint8), labels=np.zeros([1, 10], bool), n_batches=2,
+                           batch_size=batch_size, graph=lambda images, labels, step, spatial: spatial)
+    assert isinstance(build(task)[1], way)
 
 
 def test_classes_that_are_known_are_numbered_in_their_order():
-    config = Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, protocol=2, known_classes=(9, 2, 4),
+    config = GPQ(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, protocol=2, known_classes=(9, 2, 4),
                     n_CLASSES=3)
-    task, data = tasks.GPQ(config), cifar10.load(config.data_dir, 2, (9, 2, 4))
+    task, data = Task(config), cifar10.load(config.data_dir, 2, (9, 2, 4))
     for label, number in ((2, 0), (4, 1), (9, 2)):
-        assert (task.labels[data.labelled[data.labels[data.labelled] == label]] == number).all()
-    assert set(task.labels) == {-1, 0, 1, 2}
+        assert task.labels[data.labelled[data.labels[data.labelled, label]], number].all()
+    assert task.labels.shape[1] == 3 and set(task.labels.sum(1)) == {0, 1}
     with pytest.raises(UserError, match="n_CLASSES is 2, but the labelled images are of 3 classes"):
-        tasks.GPQ(config.model_copy(update={"n_CLASSES": 2}))
+        Task(config.model_copy(update={"n_CLASSES": 2}))
 
 
 def test_held_back_images_are_in_no_batch():
-    config = Config(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, eval_term=1, n_validation=100)
-    task = tasks.GPQ(config)
-    assert task.epoch_steps == 8 and (task.labels >= 0).sum() == 400
-    assert (task.labels[task.indices(0)[0]] >= 0).all()
+    config = GPQ(data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50, eval_term=1, n_validation=100)
+    task = Task(config)
+    assert task.epoch_steps == 8 and task.labels.sum() == 400
+    assert task.labels[task.indices(0)[0]].any(1).all()
 
 
 def test_an_epoch_of_pretraining_shows_each_image_once(cifar100_dir):
@@ -116,8 +86,8 @@ def test_an_epoch_of_pretraining_shows_each_image_once(cifar100_dir):
 
 
 def test_a_batch_of_pretraining_must_fit(cifar100_dir):
-    with pytest.raises(UserError, match="batch_size is 24, but there are 23 training images"):
-        tasks.Pretraining(Pretraining(data_dir=str(cifar100_dir), batch_size=24))
+    with pytest.raises(UserError, match="batch_size is 24, but there are 23 labelled images"):
+        Task(Pretraining(data_dir=str(cifar100_dir), batch_size=24))
 
 
 def test_accuracy_on_the_test_images(cifar100_dir, session):
@@ -126,27 +96,25 @@ def test_accuracy_on_the_test_images(cifar100_dir, session):
     judge = task.judge(session)
     session.run(tf.global_variables_initializer())
     weights = {v.op.name: v for v in tf.global_variables()}
-    labels = task._data.test_labels
+    data = cifar100.load(cifar100_dir)
+    known, labels = splits.known_classes(data), data.labels[data.validation].argmax(1)
     weights["Fixed_VGG/dense/kernel"].load(np.zeros([768, 100], np.float32), session)
-    for label in (labels[0], labels[5]):
-        weights["Fixed_VGG/dense/bias"].load(np.eye(100, dtype=np.float32)[label], session)
-        assert judge() == pytest.approx(np.mean(labels == label))
-
-
-def test_losses_of_the_classifier(session):
-    """Against numpy: equal logits but for one raised by log 99, so that its class has half the mass."""
-    images = tf.constant(np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32))
-    losses, _ = classifier.loss_graph(images, tf.constant([3, 3, 3, 8]), Pretraining())
-    session.run(tf.global_variables_initializer())
-    weights = {v.op.name: v for v in tf.global_variables()}
-    weights["Fixed_VGG/dense/kernel"].load(np.zeros([768, 100], np.float32), session)
-    weights["Fixed_VGG/dense/bias"].load(np.float32(np.log(99) * np.eye(100)[3]), session)
-    total, accuracy = session.run(losses)
-    assert total == pytest.approx((3 * np.log(2) + np.log(198)) / 4, rel=1e-5) and accuracy == 0.75
+    for number in range(20):
+        weights["Fixed_VGG/dense/bias"].load(np.eye(100, dtype=np.float32)[number], session)
+        assert judge() == pytest.approx(np.mean(labels == known[number]))
 
 
 def test_the_cosine_falls_from_the_rate_to_nothing(session):
-    config = Config(decay="cosine", learning_rate=0.2)
+    config = GPQ(decay="cosine", learning_rate=0.2)
     rates = session.run([training.learning_rate(tf.constant(step), config, 1000) for step in (0, 250, 500, 750, 1000)])
     expected = 0.1 * (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 0.75, 1])))
     np.testing.assert_allclose(rates, expected, atol=1e-7)
+
+
+def test_the_releases_log_line():
+    values = SimpleNamespace(n_pair=np.float32(2.24234), classification=np.float32(2.36367),
+                             entropy=np.float32(1.15827), total=np.float32(2.36288))
+    task = Task(GPQ(total_epochs=40, data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50))
+    line = task.log_line(3, 30, values, np.float32(1.9e-4))
+    assert line == ("epoch: 3/40, iter: 30 - (Batch) loss: 2.3629, hash: 2.2423, cls: 2.3637, ent: -1.1583, "
+                    "lr: 0.00019")

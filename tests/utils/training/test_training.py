@@ -11,7 +11,6 @@ from forgery import published
 
 import Demo
 import pretrain
-from config import Config
 from model.tf1 import tf
 from utils.data import archives
 from utils.errors import UserError
@@ -41,8 +40,8 @@ def test_a_run_of_every_choice_is_judged_without_the_queries(data_dir, tmp_path)
     run_training(*choices)
     about = json.loads((tmp_path / "2.ckpt.json").read_text())
     assert about["losses"]["pseudo_labels"] > 0 and 0 < about["judged"] <= 1 and about["step"] == 6
-    checkpoint = tmp_path / "12bits_example.ckpt"
-    found = evaluation.evaluate(options(Config, *choices, f"--model_load_path={checkpoint}"), held_back=True)
+    checkpoint = tmp_path / "12bits.ckpt"
+    found = evaluation.evaluate(options(None, *choices), checkpoint, held_back=True)
     assert (found["queries"], found["gallery"]) == (20, 54) and found["mAP"] == pytest.approx(about["judged"])
 
 
@@ -71,7 +70,7 @@ def test_pretraining_ends_with_an_f_that_training_starts_from(data_dir, tmp_path
     assert "epoch: 2/2, test_accuracy: 0." in said and f"--ImagNet_pretrained_path={tmp_path / 'F.mat'}" in said
     assert float(of_file) == pytest.approx(float(of_training), abs=0.1)  # of ten images, one may go another way
     about = json.loads((tmp_path / "CIFAR100_pretrained.ckpt.json").read_text())
-    assert (about["step"], about["images"], about["data"]) == (4, 40, "CIFAR-100")
+    assert (about["step"], about["images"], about["data"]["name"]) == (4, 40, "CIFAR-100")
 
     with tf.Graph().as_default(), tf.Session() as session:
         Encoder(options(Demo.Options), session)

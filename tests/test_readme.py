@@ -1,0 +1,30 @@
+"""The README's Python example, run as it stands in the repository's folder."""
+import re
+
+import numpy as np
+from conftest import ROOT
+
+from model.tf1 import tf
+
+
+def test_the_example_finds_images_of_the_querys_class(monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    made = {}
+    with tf.Graph().as_default():
+        exec(example, made)
+
+    data, distances, places = made["data"], made["distances"], made["places"]
+    for array, shape, dtype in ((made["queries"], (100, 144), np.float32), (made["codes"], (5400, 12), np.uint8),
+                                (places, (100, 5), np.int64), (distances, (100, 5), np.float32)):
+        assert array.shape == shape and array.dtype == dtype
+    assert (np.diff(distances, axis=1) >= 0).all()
+    right = (data.labels[data.gallery[places]] & data.labels[data.query][:, np.newaxis]).any(2)
+    assert right.mean() > 0.6  # by chance 0.1
+
+
+def test_every_link_of_the_documents_leads_to_a_file():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    links = [(page.parent, link) for page in pages for link in re.findall(r"\]\(([^)]+)\)", page.read_text())]
+    assert len(links) > 20
+    assert [link for folder, link in links if not (folder / link).is_file()] == []

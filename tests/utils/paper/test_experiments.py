@@ -1,0 +1,45 @@
+"""Which cells make the tables and figures."""
+import pytest
+
+import config
+from utils.paper.experiments import EXPERIMENTS, figure4, table2, table3
+
+
+@pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
+def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
+    listed = table3([12, 48], 2, given)
+    rows = {}
+    for cell in listed:
+        rows.setdefault(cell.row, []).append(cell.settings)
+    *choices, mean, first = rows.values()
+    assert [own[0]["known_classes"] for own in choices[3:]] == list(given.values())
+    assert mean == sum(choices[:3], []) and len(mean) == 3 * 2 * 2
+    assert {settings["n_CLASSES"] for settings in mean} == {7}
+    assert len({settings["known_classes"] for settings in mean}) == 3
+    assert {settings["known_classes"] for settings in first} == {choices[0][0]["known_classes"]}
+
+
+def test_figure_4_weighs_the_same_in_both_forms():
+    """What the release calls lam_1 is the paper's lambda_2."""
+    for form, classification, entropy in (("release", "lam_2", "lam_1"), ("paper", "lam_1", "lam_2")):
+        (cell,) = [cell for cell in figure4([12], 1, {"follow": form})
+                   if (cell.row, cell.column) == ("12 bits, classification 0.001", "entropy 1")]
+        assert (cell.settings[classification], cell.settings[entropy]) == (0.001, 1)
+
+
+def test_a_classifier_alone_has_no_length_and_two_columns():
+    alone = [cell for cell in table2([12, 24, 48], 2, {}) if cell.settings["method"] == "classifier"]
+    assert {(cell.column, cell.measure) for cell in alone} == {
+        ("by predicted class", "mAP"), ("by softmax inner product", "unquantised_mAP")}
+    assert len(alone) == 2 * 2 * 2 and all(cell.settings.keys() == {"method", "ImagNet_pretrained_path", "seed"}
+                                           for cell in alone)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_a_cell_sets_its_method_has(name):
+    experiment = EXPERIMENTS[name]
+    for cell in experiment.cells(experiment.bits, experiment.seeds, {}):
+        kind = config.METHODS[cell.settings["method"]]
+        assert kind(**cell.settings) and cell.settings.keys() <= kind.model_fields.keys()
+    columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
+    assert all(published.figures.keys() <= columns and published.source for published in experiment.published)

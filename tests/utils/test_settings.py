@@ -1,0 +1,100 @@
+"""The defaults as first published, and settings that would do nothing."""
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from pydantic import BaseModel
+
+import config
+import train
+from utils import settings
+from utils.errors import UserError
+
+KINDS = [*config.METHODS.values(), config.Pretraining]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.published)
+def test_every_setting_has_a_published_default(kind):
+    """So that what was made before a setting came can be completed."""
+    assert settings.released(kind).keys() == kind.model_fields.keys()
+
+
+def test_an_edited_default_leaves_old_results_as_they_are(tmp_path):
+    """config.py is really edited: what was made before the edit is completed as before, and the edit shows."""
+    for name in ("config.py", "released.json"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "utils", tmp_path / "utils")
+    text = (tmp_path / "config.py").read_text()
+    assert "alpha: PositiveFloat = 20.0" in text
+    (tmp_path / "config.py").write_text(text.replace("alpha: PositiveFloat = 20.0", "alpha: PositiveFloat = 7.0"))
+    program = ("import json; from config import GPQ; from utils import settings; made = GPQ(); "
+               "print(json.dumps([settings.completed({}, GPQ)['alpha'], made.alpha, "
+               "settings.differences({}, made), settings.differences({'alpha': 7.0}, made)]))")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [20.0, 7.0, [["alpha", 20.0, 7.0]], []]
+
+
+def refusal(*arguments, own=None, kind=None):
+    with pytest.raises(UserError) as error:
+        made = settings.from_command_line(own, arguments, kind)
+        settings.refuse_idle(made)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_method_chooses_the_settings():
+    made = settings.from_command_line(None, ["--method=classifier", "--total_epochs=3"])
+    assert isinstance(made, config.Classifier) and made.total_epochs == 3 and made.n_bits == 4
+    assert isinstance(settings.from_command_line(None, []), config.GPQ)
+    assert isinstance(settings.from_command_line(None, ["--method", "classifier"]), config.Classifier)
+
+
+def test_an_unknown_method():
+    assert refusal("--method=spqr") == "there is no method 'spqr'; the methods are gpq, classifier"
+
+
+def test_a_setting_of_another_method_is_refused_with_its_name():
+    assert refusal("--method=classifier", "--n_book=6") == (
+        "n_book is a setting of gpq and has no effect on classifier; leave it out, or set --method=gpq")
+
+
+def test_pretraining_refuses_what_it_would_ignore():
+    assert refusal("--n_book=6", kind=config.Pretraining) == (
+        "n_book is a setting of gpq and has no effect on pretraining; leave it out")
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--margin=0.3"], "margin has no effect while metric_loss is n_pair; set metric_loss to triplet, or leave margin"),
+    (["--known_classes=[1,2]"], "known_classes has no effect while protocol is 1; set protocol to 2"),
+    (["--confidence=0.5"], "confidence has no effect while lam_u is 0.0; set lam_u to above 0"),
+    (["--decay=cosine", "--decay_steps=7"], "decay_steps has no effect while decay is cosine; set decay to staircase"),
+    (["--n_validation=100"], "n_validation has no effect while eval_term is 0; set eval_term to above 0")])
+def test_a_setting_without_effect_is_refused(arguments, says):
+    assert refusal(*arguments).startswith(says)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--margin=0.3", "--metric_loss=triplet"], ["--known_classes=[1,2]", "--protocol=2"], ["--margin=0.1"],
+    ["--confidence=0.5", "--lam_u=1"], ["--n_validation=100", "--eval_term=1"]])
+def test_a_setting_with_effect_is_taken(arguments):
+    settings.refuse_idle(settings.from_command_line(None, arguments))
+
+
+def test_a_script_cannot_set_a_method_s_setting_anew():
+    class Own(BaseModel):
+        n_book: int = 3
+
+    with pytest.raises(TypeError, match="Own sets .'n_book'. of GPQ anew"):
+        settings.combined(config.GPQ, Own)
+    both = settings.combined(config.Pretraining, train.Options)()
+    assert both.resume is False and both.batch_size == config.Pretraining().batch_size == 125
+
+
+@pytest.mark.parametrize("follow, names", [("release", ("lam_2", "lam_1")), ("paper", ("lam_1", "lam_2"))])
+def test_the_two_lambdas_are_resolved_once(follow, names):
+    made = config.GPQ(follow=follow, lam_1=0.25, lam_2=0.5)
+    assert config.GPQ.lambdas(follow) == names
+    assert (made.lam_classification, made.lam_entropy) == tuple(getattr(made, name) for name in names)

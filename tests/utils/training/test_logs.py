@@ -1,0 +1,26 @@
+"""What a training says, and how it is asked to stop."""
+import signal
+
+import pytest
+
+from model.tf1 import tf
+from utils.training.logs import interrupts, scalars, write_scalars
+
+
+def test_signals_only_ask():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        with interrupts(*before) as interrupted:
+            assert not interrupted()
+            signal.raise_signal(number)
+            assert interrupted()
+        assert {each: signal.getsignal(each) for each in before} == before
+    with pytest.raises(ZeroDivisionError), interrupts(*before):
+        1 / 0  # noqa: B018
+    assert {each: signal.getsignal(each) for each in before} == before
+
+
+def test_scalars_can_be_read_back(tmp_path):
+    with tf.Graph().as_default(), tf.summary.FileWriter(str(tmp_path / "below")) as writer:
+        write_scalars(writer, 10, total=2.5, mAP=0.25)
+    assert scalars(tmp_path) == {"total": {10: 2.5}, "mAP": {10: 0.25}}
