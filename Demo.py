@@ -5,6 +5,7 @@
     python Demo.py --image=cat.png
     python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
     python Demo.py --method=classifier                      # a checkpoint of another method
+    python Demo.py --embeddings=vectors.npz                 # of codes of vectors
 
 It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
 else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.tf1 import tf
 from utils import errors, figures, settings
-from utils.data import pictures, sets
+from utils.data import embeddings, pictures, sets
 from utils.retrieval import evaluation, metrics, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
@@ -37,10 +38,10 @@ class Options(BaseModel):
     """Number of the query whose ranked list is drawn, from 0."""
 
     image: str = ""
-    """A picture of your own to search for in place of a query."""
+    """A picture of your own to search for in place of a query; with embeddings a .npy file of one vector, [1, D]."""
 
     database: str = ""
-    """A database of your own pictures to search in, made by `python encode.py`; needs --image."""
+    """A database of your own pictures or vectors to search in, made by `python encode.py`; needs --image."""
 
 
 class Stages:
@@ -68,7 +69,7 @@ def gallery_database(encoder, data, checkpoint, config):
         if kept.made_of == made:
             print(f"Retrieval database from {path}")
             return kept
-    _, codes = encoder(data.images[data.gallery], "encoding the gallery")
+    codes = encoder.codes(data.images, "encoding the gallery", data.gallery)
     database = encoder.database(codes, data.labels[data.gallery], made)
     try:
         database.save(path)
@@ -85,46 +86,60 @@ def evaluate(config):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
-    picture = pictures.read(config.image, config.image_size) if config.image else data.images[data.query[config.query]]
+    place = data.query[config.query]
+    asking = own(config) if config.image else data.images[place]
     asked = evaluation.question(data, config)
     checkpoint = folder.chosen(config)
     folder.check_use(checkpoint, config, data.source)
     stages.done("data")
     with tf.Graph().as_default(), machine.session(config) as session:
-        encoder = Encoder(config, session, checkpoint)
+        encoder = Encoder(config, session, checkpoint, like=data.images)
         stages.done("restore")
         database = gallery_database(encoder, data, checkpoint, config)
         stages.done("database")
-        queries, _ = encoder(data.images[asked.queries], "encoding the queries")
-        (shown,), _ = encoder(picture[np.newaxis])
+        queries, _ = encoder(data.images, "encoding the queries", asked.queries)
+        (feature,), _ = encoder(asking[np.newaxis])
         stages.done("queries")
     mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB)
     stages.done("search")
     print(f"{checkpoint} mAP: {mean:.4f}")
 
-    distances, places = search.search(database, shown[np.newaxis], SHOWN)
-    names = [", ".join(data.class_names[k] for k in np.flatnonzero(database.labels[i])) for i in places[0]]
-    titles = [f"{name}\n{d:.3f}" for d, name in zip(distances[0], names, strict=True)]
+    distances, places = search.search(database, feature[np.newaxis], SHOWN)
+    found = data.gallery[places[0]]
+    shown = pictures.of(data, found, config.image_size)
+    names = [", ".join(data.class_names[k] for k in np.flatnonzero(data.labels[i])) for i in found]
+    titles = [f"{name}\n{d:.3f}" if image is not None else f"{i}: {name}\n{d:.3f}"
+              for i, image, name, d in zip(found, shown, names, distances[0], strict=True)]
     if config.image:
         name, title, right = Path(config.image).stem, Path(config.image).name, [None] * len(titles)
+        picture = asking if asking.ndim == 3 else None
     else:
-        labels = data.labels[data.query[config.query]]
-        name = config.query
+        labels, name, (picture,) = data.labels[place], config.query, pictures.of(data, [place], config.image_size)
         title = f"query {name}\n{', '.join(data.class_names[k] for k in np.flatnonzero(labels))}"
         right = [bool(np.any(database.labels[i] & labels)) for i in places[0]]
     figure = f"retrieval_result_{name}.png"
-    figures.ranked_list(figure, picture, title, list(data.images[data.gallery[places[0]]]), titles, right)
+    figures.ranked_list(figure, picture, title, shown, titles, right)
     stages.done("figure")
     print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {len(database.gallery.vectors)} distinct "
           f"codes of {config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
 
 
+def own(config):
+    """What the user asks for: a picture, uint8 [H, W, 3], or with a network on vectors a vector, float [D]."""
+    if config.backbone != "embeddings":
+        return pictures.read(config.image, config.image_size)
+    vectors = embeddings.read_vectors(config.image)
+    if len(vectors) != 1:
+        raise errors.UserError(f"{config.image} holds {len(vectors)} vectors; give one to search for, [1, D]")
+    return vectors[0]
+
+
 def search_own(config):
-    """Draw the ranked list of the user's picture among the user's pictures."""
+    """Draw the ranked list of the user's picture or vector among the user's own."""
     if not config.image:
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
-    picture = pictures.read(config.image, config.image_size)
+    asking = own(config)
     database = Database.load(config.database)
     checkpoint = folder.chosen(config)
     folder.check_use(checkpoint, config)
@@ -134,18 +149,20 @@ def search_own(config):
             raise errors.UserError(f"{config.database} was not made with {this}; make it again with "
                                    "python encode.py, or set that as it was")
     with tf.Graph().as_default(), machine.session(config) as session:
-        (feature,), _ = Encoder(config, session, checkpoint)(picture[np.newaxis])
+        (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
     distances, places = search.search(database, feature[np.newaxis], SHOWN)
     source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
-    if database.names is None:
+    if asking.ndim == 1:
+        images = [None] * len(names)
+    elif database.names is None:
         array = pictures.read_all(source, config.image_size)[0] if source.exists() else ()
         images = [array[i] if i < len(array) else None for i in places[0]]
     else:
         images = [pictures.read(source / name, config.image_size) if (source / name).exists() else None
                   for name in names]
     figure = f"retrieval_result_{Path(config.image).stem}.png"
-    figures.ranked_list(figure, picture, Path(config.image).name, images,
+    figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images,
                         [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)],
                         [None] * len(names))
     for name, distance in zip(names, distances[0], strict=True):

@@ -5,35 +5,27 @@ release's. Each entry says its meaning, range, unit and, where it has one, its s
 object of settings and hands it on. The defaults as first published lie in released.json, by which old results are
 named and read: an edit here never changes what they mean.
 """
-import sys
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field, model_validator
+
+from utils.base_settings import Settings, again
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at the end of this file."""
 
+LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
 
-class Config(BaseSettings):
+
+class Config(Settings):
     """The settings that all methods share."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True,
-        cli_prog_name=Path(sys.argv[0]).name, case_sensitive=True, cli_hide_none_type=True,
-        protected_namespaces=(), allow_inf_nan=False)
-
-    published: ClassVar[str]
-    """The name under which released.json keeps the defaults of this class as first published."""
-
-    final: ClassVar[str]
-    """Name of the checkpoint that a finished training leaves in model_save_path; {n_bits} stands for its bits."""
-
-    needs: ClassVar[dict] = {"known_classes": ("protocol", 2), "n_validation": ("eval_term", None),
-                             "pseudo_confidence": ("pseudo_labels", None),
-                             "decay_rate": ("decay", "staircase"), "decay_steps": ("decay", "staircase")}
-    """{setting: (another, value)}: it has an effect only where the other has that value; None for any but 0."""
+    needs = {
+        "known_classes": ("protocol", 2), "n_validation": ("eval_term", None), "decay_rate": ("decay", "staircase"),
+        "decay_steps": ("decay", "staircase"), "pseudo_confidence": ("pseudo_labels", None),
+        "input_side": ("backbone", LITE), "hidden": ("backbone", "embeddings"), "noise": ("backbone", "embeddings"),
+        "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""), "protocol": ("embeddings", ""),
+        "cifar10_label_sim_path": ("embeddings", ""), "augmentation": ("embeddings", "")}
 
     # Paths
     data_dir: str = "./cifar10"
@@ -46,15 +38,17 @@ class Config(BaseSettings):
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
 
     model_load_path: str = "./models/{n_bits}bits_example.ckpt"
-    """Checkpoint that Demo.py and encode.py restore; {n_bits} stands for the code length. Left as it is, it is the
-    shipped example, taken where model_save_path has no finished training of these settings."""
+    """Checkpoint to search by; {n_bits} stands for the code length. Left as it is, a finished training comes first."""
 
     cifar10_label_sim_path: str = "./cifar10/cifar10_Similarity.mat"
     """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
 
+    embeddings: str = ""
+    """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
+
     # Data
-    dataset: Literal["cifar10", "cifar100"] = "cifar10"
-    """The data set in data_dir."""
+    dataset: Literal["cifar10", "cifar100", "embeddings"] = "cifar10"
+    """The data set in data_dir; embeddings is that of the setting of this name."""
 
     protocol: Annotated[int, Field(ge=1, le=2)] = 1
     """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
@@ -85,7 +79,20 @@ class Config(BaseSettings):
     """Epochs from one checkpoint to the next. 1 or more."""
 
     backbone: str = "modified_vgg"
-    """F: modified_vgg, or cnn_f, which is CNN-F on images enlarged to 224 x 224 (GPQ-F of figure 3)."""
+    """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
+    ImageNet's weights (requirements-imagenet.txt); on vectors embeddings, dense layers with ReLU between."""
+
+    input_side: Annotated[int, Field(ge=32)] = 224
+    """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
+
+    hidden: tuple[PositiveInt, ...] = ()
+    """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
+
+    noise: Annotated[float, Field(ge=0)] = 0.0
+    """Deviation of the noise on embeddings in training, in deviations of each of their numbers. 0 or more."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the numbers of an embedding that training sets to 0, at random. 0 or more, below 1."""
 
     learning_rate: PositiveFloat = 2e-4
     """Adam's learning rate at step 0. Above 0."""
@@ -94,7 +101,7 @@ class Config(BaseSettings):
     """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
 
     pseudo_labels: str = ""
-    """File of pseudo-labels of unlabelled images, beyond the paper (see utils.data.pseudo_labels); "" for none."""
+    """File of pseudo-labels of unlabelled images, beyond the paper (see utils.training.pseudo_labels); "" for none."""
 
     pseudo_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Probability from which a pseudo-label of that file counts. 0 to 1."""
@@ -120,25 +127,19 @@ class Config(BaseSettings):
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed and not all at once."""
 
-    @property
-    def checkpoint(self) -> str:
-        """`model_load_path` with the code length put in."""
-        return self.model_load_path.replace("{n_bits}", str(self.n_bits))
-
-    @property
-    def final_checkpoint(self) -> Path:
-        """What a finished training leaves: `final` in `model_save_path`."""
-        return Path(self.model_save_path) / self.final.replace("{n_bits}", str(self.n_bits))
-
     @classmethod
-    def settings_customise_sources(cls, settings_cls, init_settings, **_):
-        """Only this file and the command line count; environment variables do not."""
-        return (init_settings,)
+    def implied(cls, given):
+        """{setting: value} of what the settings `given` imply of others: vectors are a data set and have a network of
+        their own, and that has no pretrained weights."""
+        path = given.get("embeddings", cls.model_fields["embeddings"].default)
+        if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
+            return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
+        return {}
 
-
-def _again(name, default):
-    """The setting `name` of Config with another default."""
-    return Field(default, description=Config.model_fields[name].description)
+    @model_validator(mode="before")
+    @classmethod
+    def _with_implied(cls, given):
+        return {**cls.implied(given), **given}
 
 
 class GPQ(Config):
@@ -151,7 +152,6 @@ class GPQ(Config):
     method: Literal["gpq"] = "gpq"
     """Generalized product quantization (Jang & Cho, CVPR 2020)."""
 
-    # Quantizer
     len_code: PositiveInt = 12
     """Numbers in a sub-vector, d. 1 or more."""
 
@@ -229,7 +229,7 @@ class Classifier(Config):
     method: Literal["classifier"] = "classifier"
     """F with a softmax classifier on top; images are ranked by predicted class (Sablayrolles et al., ICASSP 2017)."""
 
-    model_load_path: str = _again("model_load_path", "./models/classifier_example.ckpt")
+    model_load_path: str = again(Config, "model_load_path", "./models/classifier_example.ckpt")
 
     @computed_field
     @property
@@ -244,17 +244,17 @@ class Pretraining(Classifier):
     published = "pretraining"
     final = "CIFAR100_pretrained.ckpt"
 
-    data_dir: str = _again("data_dir", "./cifar100")
-    dataset: Literal["cifar10", "cifar100"] = _again("dataset", "cifar100")
-    ImagNet_pretrained_path: str = _again("ImagNet_pretrained_path", "")
-    model_save_path: str = _again("model_save_path", "./models/pretraining/")
-    n_CLASSES: Annotated[int, Field(ge=2)] = _again("n_CLASSES", 100)
-    batch_size: Annotated[int, Field(ge=2)] = _again("batch_size", 125)
-    total_epochs: PositiveInt = _again("total_epochs", 30)
-    save_term: PositiveInt = _again("save_term", 1)
-    eval_term: NonNegativeInt = _again("eval_term", 1)
-    learning_rate: PositiveFloat = _again("learning_rate", 1e-3)
-    decay: Literal["staircase", "cosine"] = _again("decay", "cosine")
+    data_dir: str = again(Config, "data_dir", "./cifar100")
+    dataset: Literal["cifar10", "cifar100"] = again(Config, "dataset", "cifar100")
+    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
+    model_save_path: str = again(Config, "model_save_path", "./models/pretraining/")
+    n_CLASSES: Annotated[int, Field(ge=2)] = again(Config, "n_CLASSES", 100)
+    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 125)
+    total_epochs: PositiveInt = again(Config, "total_epochs", 30)
+    save_term: PositiveInt = again(Config, "save_term", 1)
+    eval_term: NonNegativeInt = again(Config, "eval_term", 1)
+    learning_rate: PositiveFloat = again(Config, "learning_rate", 1e-3)
+    decay: Literal["staircase", "cosine"] = again(Config, "decay", "cosine")
 
 
 METHODS = {"gpq": GPQ, "classifier": Classifier}

@@ -1,47 +1,82 @@
-"""Encode pictures of your own: features, codes and a database to search in.
+"""Encode pictures or vectors of your own: features, codes and a database to search in.
 
     python encode.py --images=folder_or_array.npy --out=codes.npz
     python Demo.py --database=codes.npz --image=cat.png
+    python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy    # of the data set, or of --images
+    python encode.py --embeddings=learned_from.npz --images=vectors.npy --out=codes.npz     # float [N, D]
+    python Demo.py --embeddings=learned_from.npz --database=codes.npz --image=vector.npy
 
-The file holds `features` (float32 [N, D]), `codes` (uint8 [N, M]), what a Database keeps, and what made them.
+The file holds `features` (float32 [N, D], where there were pictures), `codes` (uint8 [N, M]), what a Database keeps,
+and what made them. Vectors are read a batch at a time.
 """
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
+from pydantic_settings import CliImplicitFlag
 
+from model.backbones import NETWORKS
 from model.tf1 import tf
-from utils import errors, settings
-from utils.data import pictures
-from utils.retrieval.encoder import Encoder, made_of
+from utils import errors, files, settings
+from utils.data import embeddings, pictures, sets
+from utils.retrieval.encoder import Encoder, made_of, pretrained_features
 from utils.session import machine
 from utils.training import folder
 
 
 class Options(BaseModel):
-    """Encode pictures of your own with the settings of config.py."""
+    """Encode pictures or vectors of your own with the settings of config.py."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    images: str
-    """Folder of pictures, or .npy file of uint8 [N, 32, 32, 3]."""
+    images: str = ""
+    """Folder of pictures, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float [N, D]. Left out
+    with features_only, it is all images of the data set, in the order in which they are loaded."""
+
+    features_only: CliImplicitFlag[bool] = False
+    """Write what ImageNet's EfficientNet-Lite sees in the pictures, float16 [N, 1280], as .npy."""
 
     out: str
-    """File to write, .npz."""
+    """File to write, .npz; .npy with features_only."""
+
+
+def write_features(config):
+    """Write the features of EfficientNet-Lite, with ImageNet's weights, of the pictures or else of the data set."""
+    if NETWORKS[config.backbone].imagenet is None:
+        raise errors.UserError("features_only needs a network that ImageNet's weights are there for, and backbone is "
+                               f"{config.backbone}; set --backbone=efficientnet_lite2")
+    images = pictures.read_all(config.images, config.image_size)[0] if config.images else sets.load(config).images
+    with tf.Graph().as_default(), machine.session(config) as session:
+        features = pretrained_features(images, config, session)
+    with files.whole(config.out) as file:
+        np.save(file, features)
+    print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")
 
 
 def main():
     config = settings.from_command_line(Options)
-    images, names = pictures.read_all(config.images, config.image_size)
+    if config.features_only:
+        return write_features(config)
+    if not config.images:
+        raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
+    vectors = config.backbone == "embeddings"
+    images, names = ((embeddings.read_vectors(config.images), None) if vectors
+                     else pictures.read_all(config.images, config.image_size))
     checkpoint = folder.chosen(config)
     folder.check_use(checkpoint, config)
     with tf.Graph().as_default(), machine.session(config) as session:
-        encoder = Encoder(config, session, checkpoint)
-        features, codes = encoder(images, "encoding")
+        encoder = Encoder(config, session, checkpoint, like=images)
+        if vectors:
+            codes, more = encoder.codes(images, "encoding"), {}
+        else:
+            features, codes = encoder(images, "encoding")
+            more = {"features": features}
         made = {**made_of(config, checkpoint), "images": str(Path(config.images).resolve())}
         database = encoder.database(codes, made_of=made, names=names)
-    database.save(config.out, features=features, codes=codes)
-    print(f"{config.out}: {len(codes)} images, features {list(features.shape)}, {config.n_bits}-bit codes, "
-          f"{len(database.gallery.vectors)} distinct")
+    database.save(config.out, **more, codes=codes)
+    print(f"{config.out}: {len(codes)} {'vectors' if vectors else 'images'}, "
+          + "".join(f"{name} {list(array.shape)}, " for name, array in more.items())
+          + f"{config.n_bits}-bit codes, {len(database.gallery.vectors)} distinct")
 
 
 if __name__ == "__main__":

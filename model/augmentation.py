@@ -31,13 +31,50 @@ def stream(name, seed, step):
     return tf.stack([-1 - of_name, 2 * step])  # negative, as no published seed is
 
 
-def view(images, name, seed, step, standardise=standardise):
+def view(images, name, config, step, standardise=standardise):
     """Two variations of a step's batch `name`: (augmented, the same further distorted), float32 [B, H, W, 3] each.
 
-    images: uint8 [B, H, W, 3]; seed, step: as in `stream`; standardise: uint8 images to float32, the network's.
+    images: uint8 [B, H, W, 3]; config: has `seed`; step: as in `stream`; standardise: uint8 images to float32, the
+    network's.
     """
-    augmented = augment(images, stream(f"augment {name}", seed, step), standardise)
-    return augmented, distort(augmented, stream(f"distort {name}", seed, step))
+    augmented = augment(images, stream(f"augment {name}", config.seed, step), standardise)
+    return augmented, distort(augmented, stream(f"distort {name}", config.seed, step))
+
+
+def view_of_vectors(vectors, name, config, step, standardise):
+    """Two variations of a step's batch `name` of vectors, of equal strength, float32 [B, D] each.
+
+    vectors: float [B, D]; config: has `seed`, `noise` and `dropout`; step: as in `stream`; standardise: the network's.
+    """
+    vectors = standardise(vectors)
+
+    def varied(which):
+        x = vectors
+        if config.noise:
+            x = add_noise(x, config.noise, stream(f"{which} noise {name}", config.seed, step))
+        return drop(x, config.dropout, stream(f"{which} drop {name}", config.seed, step)) if config.dropout else x
+
+    return varied("first"), varied("second")
+
+
+def add_noise(vectors, strength, seed):
+    """float32 [B, D] with uniform noise, whose deviation is `strength` times that of each number over the batch.
+
+    seed: int32 [2], another for every batch.
+    """
+    # Integers, since TensorFlow and XLA draw other floats from the same seed.
+    draws = tf.random.stateless_uniform(tf.shape(vectors), seed, -STEPS, STEPS + 1, tf.int32)
+    unit = tf.cast(draws, tf.float32) * (3 / (STEPS * (STEPS + 1))) ** 0.5
+    return vectors + strength * tf.math.reduce_std(vectors, axis=0) * unit
+
+
+def drop(vectors, rate, seed):
+    """float32 [B, D] with each number set to 0 with probability `rate`, the others divided by 1 - rate.
+
+    seed: int32 [2], another for every batch. The rate is taken to the nearest 1 / 2 ** 16.
+    """
+    draws = tf.random.stateless_uniform(tf.shape(vectors), seed, 0, 2 ** 16, tf.int32)
+    return tf.where_v2(draws < round(rate * 2 ** 16), 0., vectors / (1 - rate))
 
 
 def augment(images, seed, standardise=standardise):

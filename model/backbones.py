@@ -1,9 +1,10 @@
 """F, the feature extractors: one row of NETWORKS and one file of model/networks/ each."""
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 from model import augmentation
-from model.networks import layers
+from model.networks import efficientnet_lite, embeddings, layers
 from model.networks.cnn_f import cnn_f
 from model.networks.modified_vgg import modified_vgg
 from model.networks.spatial import DIRECT
@@ -13,13 +14,16 @@ from model.tf1 import tf
 class Network(NamedTuple):
     """What the rest of the project knows of a network.
 
-    build: makes Features. It is called as build(images, dimension, training=, spatial=, drop=) inside the variable
-    scope `scope`; it names the keywords that it uses and takes the others as **_. drop(x, layer's name) is dropout in
-    training and x itself in retrieval.
+    build: makes Features. It is called as build(images, dimension, training=, spatial=, drop=, hidden=, side=) inside
+    the variable scope `scope`; it names the keywords that it uses and takes the others as **_. drop(x, layer's name) is
+    dropout in training and x itself in retrieval; hidden: units of each hidden layer, for a network on vectors; side:
+    pixels that an image is enlarged to, for EfficientNet-Lite.
     scope: what the names of its variables begin with.
     multiply_adds: of one image, forward.
     pflop_per_hour: speed of training measured on two cores, 10^15 floating-point operations an hour.
     standardise: uint8 images [B, H, W, 3] to what `build` takes, float32.
+    imagenet: the variant of EfficientNet-Lite whose ImageNet weights it starts from, or None.
+    view(images, batch's name, config, step, standardise) -> (varied, varied further), float32: what training sees.
     """
 
     build: Callable
@@ -27,11 +31,25 @@ class Network(NamedTuple):
     multiply_adds: float
     pflop_per_hour: float
     standardise: Callable = augmentation.standardise
+    view: Callable = augmentation.view
+    imagenet: int | None = None
+
+
+def _lite(variant, multiply_adds, pflop_per_hour):
+    return Network(functools.partial(efficientnet_lite.efficientnet_lite, variant=variant),
+                   f"EfficientNetLite{variant}", multiply_adds, pflop_per_hour, efficientnet_lite.standardise,
+                   imagenet=variant)
 
 
 NETWORKS = {
     "modified_vgg": Network(modified_vgg, "Fixed_VGG", multiply_adds=286e6, pflop_per_hour=0.97),
     "cnn_f": Network(cnn_f, "CNN_F", multiply_adds=721e6, pflop_per_hour=0.39),
+    "efficientnet_lite0": _lite(0, multiply_adds=384e6, pflop_per_hour=0.22),
+    "efficientnet_lite1": _lite(1, multiply_adds=501e6, pflop_per_hour=0.24),
+    "efficientnet_lite2": _lite(2, multiply_adds=575e6, pflop_per_hour=0.26),
+    # Of 1,280 numbers to 144 without hidden layers, whatever the vectors and layers are: it takes seconds.
+    "embeddings": Network(embeddings.dense_layers, embeddings.SCOPE, multiply_adds=0.184e6, pflop_per_hour=0.2,
+                          standardise=embeddings.unit_scale, view=augmentation.view_of_vectors),
 }
 
 
@@ -42,11 +60,19 @@ def network(name):
     return NETWORKS[name]
 
 
-def features(name, images, dimension, training, spatial=DIRECT, batch=""):
+def views(images, batch, config, step):
+    """A step's batch of that name varied at random, twice, as the network of `config` takes it: (varied, varied
+    further), float32 each."""
+    chosen = network(config.backbone)
+    return chosen.view(images, batch, config, step, chosen.standardise)
+
+
+def features(name, images, dimension, training, spatial=DIRECT, batch="", hidden=(), side=224):
     """What the network `name` makes of images as its `standardise` returns them: Features of `dimension` numbers each.
 
     training: normalise by the batch's statistics and drop out, or neither. spatial: how to convolve and pool (see
     `model.networks.spatial`). batch: the batch's name; batches of different names drop different numbers in a step.
+    hidden, side: see `Network.build`. dimension: None for what EfficientNet-Lite has before its last layer.
     Raises ValueError where there is no such network.
     """
     chosen = network(name)
@@ -57,4 +83,4 @@ def features(name, images, dimension, training, spatial=DIRECT, batch=""):
         return layers.dropout(x, step, f"{batch}/{layer}") if training else x
 
     with tf.variable_scope(chosen.scope, reuse=tf.AUTO_REUSE):
-        return chosen.build(images, dimension, training=training, spatial=spatial, drop=drop)
+        return chosen.build(images, dimension, training=training, spatial=spatial, drop=drop, hidden=hidden, side=side)

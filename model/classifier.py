@@ -5,7 +5,6 @@
 from typing import NamedTuple
 
 from model import backbones
-from model.augmentation import view
 from model.networks.layers import update_moving_averages
 from model.networks.spatial import DIRECT
 from model.retrieval import Retrieval
@@ -25,7 +24,7 @@ def loss_graph(images, labels, config, spatial=DIRECT):
     Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     seen = backbones.features(config.backbone, images, config.n_CLASSES, training=True, spatial=spatial,
-                              batch="labelled")
+                              batch="labelled", hidden=config.hidden, side=config.input_side)
     cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=seen.raw)
     right = tf.equal(tf.argmax(seen.raw, axis=1, output_type=tf.int32), labels)
     accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
@@ -39,8 +38,7 @@ def training_losses(batches, config, step, spatial=DIRECT):
     operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     batch = batches["labelled"]
-    standardise = backbones.network(config.backbone).standardise
-    augmented, distorted = view(batch.images, "labelled", config.seed, step, standardise)
+    augmented, distorted = backbones.views(batch.images, "labelled", config, step)
     labels = tf.argmax(tf.cast(batch.labels, tf.int32), axis=1, output_type=tf.int32)
     return loss_graph(distorted if config.augmentation == "strong" else augmented, labels, config, spatial)
 
@@ -58,7 +56,8 @@ def retrieval_graph(images, config, spatial=DIRECT):
     if classes > 256:
         raise ValueError(f"a code of one byte tells 256 classes apart, not {classes}")
     images = backbones.network(config.backbone).standardise(images)
-    logits = backbones.features(config.backbone, images, classes, training=False, spatial=spatial).raw
+    logits = backbones.features(config.backbone, images, classes, training=False, spatial=spatial,
+                                hidden=config.hidden, side=config.input_side).raw
     codes = tf.cast(tf.argmax(logits, axis=1), tf.uint8)[:, tf.newaxis]
     codewords = tf.one_hot(tf.range(2 ** (classes - 1).bit_length()), classes)
     return Retrieval(tf.nn.softmax(logits), codes, codewords[tf.newaxis])

@@ -5,7 +5,6 @@
 from typing import NamedTuple
 
 from model import backbones, losses, quantizer
-from model.augmentation import view
 from model.networks.layers import update_moving_averages, variable
 from model.networks.spatial import DIRECT
 from model.retrieval import Retrieval
@@ -45,7 +44,8 @@ def _tables(config):
 
 
 def _features(images, config, training, spatial, batch=""):
-    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, spatial, batch)
+    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, spatial, batch,
+                              config.hidden, config.input_side)
 
 
 def _two_towers(labelled, unlabelled, config, training, spatial):
@@ -99,9 +99,8 @@ def training_losses(batches, config, step, spatial=DIRECT):
     batches: {"labelled" and "unlabelled": training.Batch}, as large as each other; step: its number, integer scalar.
     Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
-    standardise = backbones.network(config.backbone).standardise
     (labelled, labelled_distorted), (unlabelled, distorted) = (
-        view(batches[role].images, role, config.seed, step, standardise) for role in ("labelled", "unlabelled"))
+        backbones.views(batches[role].images, role, config, step) for role in ("labelled", "unlabelled"))
     if config.augmentation == "strong":
         labelled = labelled_distorted
         if not config.lam_u:  # pseudo-labels are of undistorted images

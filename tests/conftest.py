@@ -124,3 +124,9 @@ def variables(path):
     """{name: value} of a checkpoint."""
     reader = tf.train.NewCheckpointReader(str(path))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def arrays(path):
+    """{name: array} of a .npz file."""
+    with np.load(path) as file:
+        return dict(file)

@@ -6,6 +6,7 @@ import numpy as np
 
 from model import classifier, gpq, training
 from model.backbones import NETWORKS
+from model.networks.embeddings import widths
 from utils.data import batches
 from utils.errors import UserError
 
@@ -18,7 +19,7 @@ class Method(NamedTuple):
     losses({role: training.Batch}, config, step, spatial) -> (a NamedTuple of scalars, one of them `total`, and the
         operation that updates the moving averages).
     retrieval(images uint8 [B, H, W, 3], config, spatial) -> model.retrieval.Retrieval.
-    vectors(features float32 [N, D], config) -> float32 [N, D], what is ranked by its cosine where nothing is quantised.
+    vectors(features float32 [N, D], config) -> float32 [N, D], whose inner product ranks where nothing is quantised.
     check(path, {variable: shape}, config) raises UserError where a checkpoint does not fit the settings.
     log(losses, config) -> the text of a line of the log.
     measure: what is measured on held-back images, a name in utils.retrieval.evaluation.MEASURES.
@@ -43,10 +44,11 @@ class Method(NamedTuple):
 
 
 def _intra_normalised(features, config):
-    """float32 [N, M * d] with each sub-vector at unit length."""
+    """float32 [N, M * d] with each sub-vector at one length, and the whole at length 1."""
     sub_vectors = features.reshape(len(features), config.n_book, -1)
     lengths = np.linalg.norm(sub_vectors, axis=2, keepdims=True)
-    return (sub_vectors / np.maximum(lengths, 1e-12)).reshape(features.shape)
+    whole = (sub_vectors / np.maximum(lengths, 1e-12)).reshape(features.shape)
+    return whole / np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), 1e-12)
 
 
 def _gpq_log(losses, config):
@@ -66,6 +68,10 @@ def _check_backbone(path, shapes, config):
     if made_with and config.backbone not in made_with:
         raise UserError(f"{path} holds another F than {config.backbone}, which the settings ask for; "
                         f"set backbone={made_with[0]}")
+    _, *hidden = widths(shapes) or [None]
+    if config.backbone == "embeddings" and hidden != list(config.hidden):
+        raise UserError(f"{path} has hidden layers of {hidden} units, the settings ask for {list(config.hidden)}; "
+                        f"set hidden={hidden}")
 
 
 def _check_gpq(path, shapes, config):

@@ -9,13 +9,14 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import CliApp, SettingsError
 
 import config
+from utils.data import embeddings
 from utils.errors import UserError
 
 RELEASED = Path(config.__file__).with_name("released.json")
 
 # Settings that leave what a training computes as it is.
 FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
+        "embeddings", "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
 
 
 def from_command_line(own=None, arguments=None, settings=None):
@@ -24,8 +25,9 @@ def from_command_line(own=None, arguments=None, settings=None):
     own: the script's own settings, a pydantic model, or None. settings: a class of config.py, or None for the class of
     the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
     sys.argv's. Returns an object of a class that has both.
-    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and one that has
-    no effect beside the others.
+    Where vectors are given and n_CLASSES is not, it is what their labels say.
+    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and vectors
+    whose labels cannot be read.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     kind = combined(settings or config.METHODS[_method(arguments)], own)
@@ -45,6 +47,8 @@ def from_command_line(own=None, arguments=None, settings=None):
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "
                         "and --help lists them") from error
+    if made.embeddings and "n_CLASSES" not in made.model_fields_set:
+        made = made.model_copy(update={"n_CLASSES": embeddings.n_classes(made.embeddings)})
     return made
 
 
@@ -62,7 +66,9 @@ def combined(settings, own=None):
 def idle(made, name):
     """Whether the setting `name` has no effect beside the other settings of `made`."""
     other, value = made.needs.get(name, (None, None))
-    return other is not None and (not getattr(made, other) if value is None else getattr(made, other) != value)
+    now = getattr(made, other) if other else None
+    return other is not None and (not now if value is None else now not in value if isinstance(value, tuple)
+                                  else now != value)
 
 
 def refuse_idle(made):
@@ -71,7 +77,13 @@ def refuse_idle(made):
         if idle(made, name) and getattr(made, name) != type(made).model_fields[name].default:
             other, value = made.needs[name]
             raise UserError(f"{name} has no effect while {other} is {getattr(made, other)}; set {other} to "
-                            f"{'above 0' if value is None else value}, or leave {name} out")
+                            f"{_in_words(value)}, or leave {name} out")
+
+
+def _in_words(value):
+    if value is None:
+        return "above 0"
+    return " or ".join(value) if isinstance(value, tuple) else value or "nothing"
 
 
 def released(kind):

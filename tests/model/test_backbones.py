@@ -117,13 +117,16 @@ def test_a_network_is_as_its_row_says(name):
     """Its variables' scope, and its multiply-adds in convolutions and dense layers."""
     row = backbones.NETWORKS[name]
     with tf.Graph().as_default() as graph:
-        images = row.standardise(tf.zeros([1, 32, 32, 3], tf.uint8))
+        images = row.standardise(tf.zeros([1, 1280] if name == "embeddings" else [1, 32, 32, 3], tf.uint8))
         raw, statistics = backbones.features(name, images, 144, training=False)
         assert images.dtype == tf.float32 and raw.shape.as_list() == [1, 144] and not statistics
         assert all(v.op.name.startswith(f"{row.scope}/") for v in tf.global_variables())
         products = [(op.inputs[1].shape, op.outputs[0].shape) for op in graph.get_operations()
                     if op.type in ("Conv2D", "MatMul")]
+        depthwise = [(op.inputs[1].shape, op.outputs[0].shape) for op in graph.get_operations()
+                     if op.type == "DepthwiseConv2dNative"]
     counted = sum(kernel[:-1].num_elements() * out.num_elements() for kernel, out in products)
+    counted += sum(kernel[:2].num_elements() * out.num_elements() for kernel, out in depthwise)
     assert counted == pytest.approx(row.multiply_adds, rel=0.01)
 
 

@@ -13,7 +13,8 @@ C = 5
 
 
 def settings(**others):
-    usual = {"backbone": "modified_vgg", "n_CLASSES": C, "seed": 7, "augmentation": "release"}
+    usual = {"backbone": "modified_vgg", "n_CLASSES": C, "seed": 7, "augmentation": "release", "hidden": (),
+             "input_side": 224}
     return SimpleNamespace(**{**usual, **others})
 
 
@@ -34,7 +35,7 @@ def test_a_step_is_the_loss_of_its_varied_batch(compute, augmentation):
     def graph(images, labels):
         config = settings(augmentation=augmentation)
         found, _ = classifier.training_losses({"labelled": Batch(images, labels)}, config, 3)
-        varied = view(images, "labelled", 7, 3)[augmentation == "strong"]
+        varied = view(images, "labelled", config, 3)[augmentation == "strong"]
         return found, classifier.loss_graph(varied, tf.constant([4, 0, 2, 2]), config)[0]
 
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)

@@ -144,7 +144,7 @@ def test_a_step_is_the_loss_of_its_varied_batches(compute):
         batches = {"labelled": Batch(images[0], labels), "unlabelled": Batch(images[1], tf.zeros_like(labels))}
         config = GPQ(seed=5, n_book=M, len_code=D, n_CLASSES=C)
         found, _ = gpq.training_losses(batches, config, 3)
-        varied = [view(each, role, 5, 3)[0] for each, role in zip(tf.unstack(images), batches, strict=True)]
+        varied = [view(each, role, config, 3)[0] for each, role in zip(tf.unstack(images), batches, strict=True)]
         expected, *_ = gpq.loss_graph(varied[0], tf.cast(labels, tf.float32), varied[1], config)
         return found, expected
 

@@ -103,7 +103,8 @@ def test_retrieval_of_the_paper(compute):
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 
     def graph(images):
-        settings = dict(n_book=M, len_code=D, intn_word=K, n_CLASSES=5, alpha=20.0, backbone="modified_vgg")
+        settings = dict(n_book=M, len_code=D, intn_word=K, n_CLASSES=5, alpha=20.0, backbone="modified_vgg",
+                        hidden=(), input_side=224)
         return [gpq.retrieval_graph(images, SimpleNamespace(**settings, follow=follow))
                 for follow in ("paper", "release")] + [{v.op.name: v for v in tf.global_variables()}]
 

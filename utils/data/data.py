@@ -1,5 +1,6 @@
 """What every reader of a data set returns: images, labels, what each image is for, and where it all came from."""
 import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Source(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Images and their roles; the index vectors, int32, point into `images`."""
-    images: np.ndarray  # uint8 [N, 32, 32, 3], RGB
+    """Images, or vectors in their place, and their roles; the index vectors, int32, point into `images`."""
+    images: np.ndarray  # uint8 [N, 32, 32, 3], RGB; or vectors, float16 or float32 [N, D], mapped where they are large
     labels: np.ndarray  # bool [N, L]
     query: np.ndarray  # what retrieval is measured by
     labelled: np.ndarray  # what training may know the labels of
@@ -44,6 +45,8 @@ class Data(NamedTuple):
     class_names: tuple[str, ...]  # L of them
     source: Source
     positions: np.ndarray | None = None  # int32 [N], an image's place in the published set, where that is kept
+    names: np.ndarray | None = None  # str [N], files of pictures in `folder`, where vectors come with some
+    folder: Path | None = None
 
 
 def digest(images, labels):

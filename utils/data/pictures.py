@@ -58,3 +58,14 @@ def read_all(source, size):
         raise UserError(f"{source} is {images.dtype} {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], "
                         "N at least 1")
     return images, None
+
+
+def of(data, places, size):
+    """The images of `data` at `places`, int [n], to be shown: a list of uint8 [size, size, 3], or None where a vector
+    comes without a file of a picture. Raises UserError where such a file is no picture."""
+    if data.images.ndim > 2:
+        return list(data.images[places])
+    if data.names is None:
+        return [None] * len(places)
+    files = [data.folder / str(name) for name in data.names[places]]
+    return [read(file, size) if file.is_file() else None for file in files]

@@ -1,35 +1,16 @@
 """Pseudo-labels: what a classifier on a teacher's features takes the unlabelled images for, beyond the paper.
 
-    python -m utils.data.pseudo_labels --features=lite2.npy --out=models/pseudo_labels.npz
-
-fits a logistic regression on the labelled images' features and writes, for every unlabelled image, the likeliest class
-and its probability. `train.py` and `pretrain.py` take the file as further labelled images by --pseudo_labels. The
-features, float [N, D], are of the data set's images in the order in which it is loaded. Where --eval_term asks for
-held-back images, the regression does not see them either.
+`python -m utils.training.pseudo_labels` makes a file of them, and training takes it by --pseudo_labels.
 """
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from sklearn.linear_model import LogisticRegression
 
-from utils import errors, files, settings
-from utils.data import sets, splits
+from utils.data import splits
 from utils.errors import UserError
 
-INVERSE_REGULARISATION = 0.02  # scikit-learn's C; best of 0.003 to 0.1 on 500 held-back labelled images
-
-
-class Options(BaseModel):
-    """Label the unlabelled images by a teacher's features, with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    features: str
-    """File of the teacher's features, .npy, float [N, D], of all images in the order in which they are loaded."""
-
-    out: str
-    """File to write, .npz."""
+INVERSE_REGULARISATION = 0.02  # scikit-learn's C: of 0.003 to 0.1, 0.01 and 0.03 were best on held-back images
 
 
 class PseudoLabels(NamedTuple):
@@ -67,11 +48,11 @@ def read(path, data):
         with np.load(path, allow_pickle=False) as file:
             found = PseudoLabels(**{name: file[name] for name in PseudoLabels._fields})
     except FileNotFoundError:
-        raise UserError(f"there are no pseudo-labels at {path}; make them by python -m utils.data.pseudo_labels"
+        raise UserError(f"there are no pseudo-labels at {path}; make them by python -m utils.training.pseudo_labels"
                         ) from None
     except Exception as error:  # a foreign file fails in any way it likes
         raise UserError(f"{path} is damaged or holds no pseudo-labels; make them again by "
-                        "python -m utils.data.pseudo_labels") from error
+                        "python -m utils.training.pseudo_labels") from error
     if str(found.sha256) != data.source.sha256:
         raise UserError(f"{path} was made of other data than {data.source}; make it again, or set data_dir as it was")
     if np.isin(found.fitted_on, data.validation).any():
@@ -91,27 +72,3 @@ def add(data, labels, path, confidence):
     labels = labels.copy()
     labels[found.indices[sure], found.labels[sure]] = True
     return data._replace(labelled=np.union1d(data.labelled, found.indices[sure]).astype(np.int32)), labels
-
-
-def main():
-    config = settings.from_command_line(Options)
-    data = sets.load(config)
-    if config.eval_term:
-        data = splits.hold_back(data, config)
-    try:
-        features = np.load(config.features, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
-    found = fit(features, data)
-    with files.whole(config.out) as file:
-        np.savez_compressed(file, **found._asdict())
-    sure = found.confidences >= config.pseudo_confidence
-    print(f"{config.out}: {len(sure)} images, {sure.sum()} with a probability of {config.pseudo_confidence} or more")
-    if len(data.validation):
-        truth = data.labels[np.ix_(data.validation, splits.known_classes(data))].argmax(1)
-        held_back = fit(features, data._replace(unlabelled=data.validation))
-        print(f"right on {len(truth)} held-back images: {np.mean(held_back.labels == truth):.4f}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

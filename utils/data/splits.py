@@ -55,5 +55,6 @@ def hold_back(data, config):
 
 
 def held_back_gallery(data):
-    """What held-back images are searched in, int32 indices: every tenth image of the gallery."""
-    return data.gallery[::10]
+    """What held-back images are searched in, int32 indices: every tenth image of the gallery, but none of them."""
+    tenth = data.gallery[::10]
+    return tenth[~np.isin(tenth, data.validation)]

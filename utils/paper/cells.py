@@ -20,8 +20,9 @@ from utils.settings import differences, idle, released
 from utils.training.logs import scalars
 
 UNNAMED_METHOD = "gpq"  # no cell's name, and no old cell's JSON, says it
-ELSEWHERE = FREE_IN_TRAINING - {"ImagNet_pretrained_path", "total_epochs", "n_DB"}  # where files lie and how often
-FREE = ELSEWHERE | {"ImagNet_pretrained_path"}  # what a cell's numbers do not depend on; of F, its name tells the file
+FILES = {"ImagNet_pretrained_path", "embeddings"}  # whose names tell cells apart
+ELSEWHERE = FREE_IN_TRAINING - FILES - {"total_epochs", "n_DB"}  # where files lie and how often
+FREE = ELSEWHERE | FILES  # what a cell's numbers do not depend on; of a file in FILES, its name tells which
 OWN = {"n_book", "bn_word", "seed"}  # what every cell has of its own, and how its name begins
 POINTS = 60  # of a curve
 PASSES = 3  # the backward pass costs two forward ones
@@ -44,7 +45,8 @@ def configured(kind, given):
     """Settings of the class `kind` of config.py: those `given` that it has, and else what was first published. Only
     where files lie and how often they are written is left to config.py."""
     usual = {name: value for name, value in released(kind).items() if name not in ELSEWHERE}
-    return kind(**{name: value for name, value in {**usual, **given}.items() if name in kind.model_fields})
+    settings = {**usual, **kind.implied(given), **given}
+    return kind(**{name: value for name, value in settings.items() if name in kind.model_fields})
 
 
 def edited(kind):

@@ -19,7 +19,7 @@ def class_features(config, checkpoint, each):
     data = sets.load(config)
     chosen = _of_each_class(data, data.gallery, each)
     with tf.Graph().as_default(), machine.session(config) as session:
-        features, _ = Encoder(config, session, checkpoint)(data.images[chosen], "encoding")
+        features, _ = Encoder(config, session, checkpoint, like=data.images)(data.images, "encoding", chosen)
     unit = normalize(features.reshape(-1, config.len_code)).reshape(features.shape)
     return unit, data.labels[chosen].argmax(1), data.class_names
 
@@ -38,8 +38,9 @@ def sub_space(config, checkpoint=None, each=50):
         tasks.build(task)
         session.run(tf.global_variables_initializer())
         initialise(session, config)
-        encoder = Encoder(config, session, checkpoint)
-        labelled, unlabelled = (normalize(encoder(data.images[chosen])[0][:, :config.len_code]) for chosen in roles)
+        encoder = Encoder(config, session, checkpoint, like=data.images)
+        labelled, unlabelled = (normalize(encoder(data.images, rows=chosen)[0][:, :config.len_code])
+                                for chosen in roles)
         codewords = normalize(encoder.codebooks()[0])
     return codewords, labelled, data.labels[roles[0]].argmax(1), unlabelled
 

@@ -1,41 +1,59 @@
-"""Images to features, codes and databases, by a checkpoint of any method."""
+"""Images, or vectors in their place, to features, codes and databases, by a checkpoint of any method."""
 import numpy as np
 from tqdm import tqdm
 
+from model import backbones
 from model.tf1 import tf
+from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval.database import Database
-from utils.session import checkpoints, machine
+from utils.session import checkpoints, imagenet, machine
 
-BATCH = 250
+PICTURES, VECTORS = 250, 4096  # in a batch
+ENLARGED = 32  # images of 224 x 224 in a batch
 
 
 class Encoder:
     """The retrieval graph of `config`'s method in a Session: `encoder(images)` gives features and codes.
 
-    Without `checkpoint` the weights are those that the session's graph already has.
+    Without `checkpoint` the weights are those that the session's graph already has. like: an array of what will be
+    encoded, float [N, D], where that is vectors and not the pictures that `config` describes.
     """
 
-    def __init__(self, config, session, checkpoint=None):
+    def __init__(self, config, session, checkpoint=None, like=None):
         self._session, self._method = session, METHODS[config.method]
-        self._images = tf.placeholder(tf.uint8, [None, config.image_size, config.image_size, config.img_channels])
+        kind = ((tf.uint8, [config.image_size, config.image_size, config.img_channels]) if like is None
+                else (like.dtype, list(like.shape[1:])))
+        self._images = tf.placeholder(kind[0], [None, *kind[1]])
+        self._batch = VECTORS if len(kind[1]) == 1 else PICTURES
         self._graph = self._method.retrieval(self._images, config, machine.spatial())
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
 
-    def __call__(self, images, title=None):
-        """images: uint8 [N, 32, 32, 3]. Returns (features float32 [N, D], codes uint8 [N, M]).
+    def __call__(self, images, title=None, rows=None):
+        """images: uint8 [N, 32, 32, 3] or float [N, D], read a batch at a time; rows: int indices of those to encode,
+        or None for all. Returns (features float32 [n, d], codes uint8 [n, M]).
 
-        With a `title` a progress bar shows.
+        With a `title` a progress bar shows. Raises UserError where images are of another size.
         """
-        parts = []
-        with tqdm(total=len(images), desc=title, unit="image", disable=None if title else True) as bar:
-            for start in range(0, len(images), BATCH):
-                batch = images[start:start + BATCH]
-                parts.append(self._session.run([self._graph.features, self._graph.codes], {self._images: batch}))
+        return self._run([self._graph.features, self._graph.codes], images, title, rows)
+
+    def codes(self, images, title=None, rows=None):
+        """The codes alone, uint8 [n, M]; arguments as above."""
+        return self._run([self._graph.codes], images, title, rows)[0]
+
+    def _run(self, wanted, images, title, rows):
+        if images.shape[1:] != tuple(self._images.shape[1:].as_list()):
+            raise UserError(f"the network takes {self._images.shape[1:].as_list()} numbers, and was given "
+                            f"{list(images.shape[1:])}; give it what it was trained on")
+        parts, count = [], len(images if rows is None else rows)
+        with tqdm(total=count, desc=title, unit="image", disable=None if title else True) as bar:
+            for start in range(0, count, self._batch):
+                part = slice(start, start + self._batch)
+                batch = images[part if rows is None else rows[part]]
+                parts.append(self._session.run(wanted, {self._images: batch}))
                 bar.update(len(batch))
-        features, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return features, codes
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def codebooks(self):
         """What distances are taken to: float32 [M, K, d]."""
@@ -46,6 +64,19 @@ class Encoder:
         dict, and names str [N] where there are any."""
         return Database(codes, self.codebooks(), labels, made_of or {}, names, self._method.distance,
                         self._method.added)
+
+
+def pretrained_features(images, config, session):
+    """What the network of `config`, with the weights of ImageNet, sees in images uint8 [N, 32, 32, 3] before its last
+    layer: float16 [N, 1280]. Raises UserError where the weights are not installed."""
+    network = backbones.network(config.backbone)
+    placeholder = tf.placeholder(tf.uint8, [None, *images.shape[1:]])
+    seen = backbones.features(config.backbone, network.standardise(placeholder), None, training=False,
+                              side=config.input_side).raw
+    imagenet.load(session, network.imagenet, network.scope)
+    parts = [session.run(seen, {placeholder: images[start:start + ENLARGED]}).astype(np.float16)
+             for start in tqdm(range(0, len(images), ENLARGED), "encoding", unit=f"{ENLARGED} images", disable=None)]
+    return np.concatenate(parts)
 
 
 def made_of(config, checkpoint):

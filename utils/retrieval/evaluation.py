@@ -41,14 +41,14 @@ def held_back_question(data):
 def held_back_map(encoder, data, config):
     """mAP of the held-back images as queries, by the weights that `encoder` has."""
     asked = held_back_question(data)
-    queries, _ = encoder(data.images[asked.queries])
-    _, codes = encoder(data.images[asked.gallery])
+    queries, _ = encoder(data.images, rows=asked.queries)
+    codes = encoder.codes(data.images, rows=asked.gallery)
     return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB)
 
 
 def accuracy(encoder, data, config):
     """Share of the held-back images whose code, a classifier's, is their class."""
-    _, codes = encoder(data.images[data.validation])
+    codes = encoder.codes(data.images, rows=data.validation)
     labels = data.labels[np.ix_(data.validation, splits.known_classes(data))]  # numbered as in training
     return float(np.mean(labels.any(1) & (labels.argmax(1) == codes[:, 0])))
 
@@ -61,8 +61,8 @@ def evaluate(config, checkpoint, held_back=False):
     images that `config` holds back and their gallery instead, so that the queries stay unseen.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
-    (cosine of what the method compares unquantised), `distinct_codes`, `queries`, `gallery`, `class_mAP` {class: mAP of
-    its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
+    (inner product of what the method compares unquantised), `distinct_codes`, `queries`, `gallery`, `class_mAP`
+    {class: mAP of its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
     `splits.hold_back` and `checkpoints.restore`.
     """
     data = sets.load(config)
@@ -70,9 +70,9 @@ def evaluate(config, checkpoint, held_back=False):
         data = splits.hold_back(data, config)
     asked = held_back_question(data) if held_back else question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
-        encoder = Encoder(config, session, checkpoint)
-        queries, _ = encoder(data.images[asked.queries], "encoding the queries")
-        features, codes = encoder(data.images[asked.gallery], "encoding the gallery")
+        encoder = Encoder(config, session, checkpoint, like=data.images)
+        queries, _ = encoder(data.images, "encoding the queries", asked.queries)
+        features, codes = encoder(data.images, "encoding the gallery", asked.gallery)
         database = encoder.database(codes)
     precisions = metrics.average_precision(database, queries, asked.relevance, config.n_DB)
     ranks = RANKS[RANKS <= len(codes)]

@@ -34,15 +34,15 @@ def average_precision(database, queries, relevance, n_DB, ties="expected"):
 
 
 def unquantised_average_precision(queries, gallery_features, relevance, n_DB):
-    """`average_precision` by the cosine of the features themselves, for what the codes lose: float64 [Q].
+    """`average_precision` by the inner product of the features themselves, for what the codes lose: float64 [Q].
 
-    queries: float32 [Q, D]. gallery_features: float32 [N, D]. relevance: of Q queries and N pictures. Equal cosines
-    are ties, expected over all orders. Raises ValueError where the relevance does not fit the features, otherwise as
-    `search.blocks`.
+    queries: float32 [Q, D]. gallery_features: float32 [N, D]. relevance: of Q queries and N pictures. Equal
+    products are ties, expected over all orders. Raises ValueError where the relevance does not fit the features,
+    otherwise as `search.blocks`.
     """
     n = len(gallery_features)
-    each = search.Gallery(_unit(gallery_features), np.arange(n), np.ones(n, np.int64), 1, "inner")
-    return _average_precision(each, _unit(queries), relevance, n_DB, "expected")
+    each = search.Gallery(np.asarray(gallery_features, np.float32), np.arange(n), np.ones(n, np.int64), 0, "inner")
+    return _average_precision(each, queries, relevance, n_DB, "expected")
 
 
 def precision_recall(database, queries, relevance, ranks):
@@ -80,11 +80,6 @@ def ascending(values):
     order = np.lexsort((bits.astype(np.uint16), (bits >> 16).astype(np.uint16)))
     bits = bits[order]
     return order, bits[1:] != bits[:-1]
-
-
-def _unit(features):
-    """`features` [N, D] divided by their lengths; one of length 0 stays."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _check(relevance, queries, gallery):

@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from model.networks.embeddings import widths
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -77,10 +78,15 @@ def restore(session, path, variables, config):
     """
     shapes = reader(path).get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)
-    for variable in variables:
-        if shapes.get(variable.op.name) != variable.shape.as_list():
-            raise UserError(f"{path} holds {variable.op.name} as {shapes.get(variable.op.name, 'nothing')}, "
-                            f"the network needs {variable.shape.as_list()}; it is no checkpoint of this network")
+    needed = {variable.op.name: variable.shape.as_list() for variable in variables}
+    for there, here in zip(widths(shapes)[:1], widths(needed)[:1], strict=False):
+        if there != here:
+            raise UserError(f"{path} was trained on vectors of {there} numbers, and these have {here}; give vectors of "
+                            "the same model")
+    for name, shape in needed.items():
+        if shapes.get(name) != shape:
+            raise UserError(f"{path} holds {name} as {shapes.get(name, 'nothing')}, the network needs {shape}; it is "
+                            "no checkpoint of this network")
     try:
         saver(variables).restore(session, str(path))
     except (tf.errors.OpError, ValueError) as error:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from model.backbones import NETWORKS
 from model.tf1 import tf
 from utils import settings
 from utils.data.data import Source
 from utils.errors import UserError
-from utils.session import checkpoints, machine, pretrained
+from utils.session import checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by.
-USE = {"method", "dataset", "protocol", "known_classes", "backbone", "n_CLASSES", "n_book", "bn_word", "len_code"}
+USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "input_side", "n_CLASSES", "n_book",
+       "bn_word", "len_code"}
 
 
 @contextlib.contextmanager
@@ -50,7 +52,13 @@ def check_data(path, before, now):
     """UserError where `path` was made with other data than there are now; before: JSON-able; now: a Source."""
     before = Source.from_json(before)
     if not now.same_data(before):
-        raise UserError(f"{path} was trained on {before} and data_dir now holds {now}; set data_dir as it was")
+        raise UserError(f"{path} was trained on {before} and {_place(now)} now holds {now}; set {_place(now)} as it "
+                        "was")
+
+
+def _place(source):
+    """The setting that says where these data lie."""
+    return "embeddings" if source.name == "embeddings" else "data_dir"
 
 
 class Progress:
@@ -143,8 +151,8 @@ def check_use(checkpoint, config, source=None):
         return
     trained_on = Source.from_json(kept["data"])  # an image has the same role in the sample and in all
     if trained_on.name != source.name or (trained_on.part == source.part and not source.same_data(trained_on)):
-        raise UserError(f"{checkpoint} was trained on {trained_on} and data_dir holds {source}; set data_dir as it "
-                        "was, or model_load_path to another")
+        raise UserError(f"{checkpoint} was trained on {trained_on} and {_place(source)} holds {source}; set "
+                        f"{_place(source)} as it was, or model_load_path to another")
 
 
 def start(session, folder, variables, config, source):
@@ -173,10 +181,22 @@ def start(session, folder, variables, config, source):
 
 
 def initialise(session, config):
-    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are."""
+    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are.
+
+    Raises UserError where the file cannot be used, and where F is on vectors, which nobody has pretrained.
+    """
     path = config.ImagNet_pretrained_path
+    if path and config.backbone == "embeddings":
+        raise UserError(f"ImagNet_pretrained_path is {path}, but a network on vectors has no pretrained weights; "
+                        "leave it out")
+    network = NETWORKS[config.backbone]
+    if not Path(path).is_file() and network.imagenet is not None:
+        count = imagenet.load(session, network.imagenet, network.scope)
+        print(f"Loaded {count} variables of EfficientNet-Lite{network.imagenet}, trained on ImageNet")
+        return f"ImageNet, {imagenet.weight_file(network.imagenet).name}"
     if not Path(path).is_file():
-        print(f"No pretrained weights at {path or '(nowhere)'}: training from random weights")
+        print(f"No pretrained weights at {path}: training from random weights" if path
+              else "Training from random weights")
         return "random weights"
     count = pretrained.load_pretrained(session, path)
     print(f"Loaded {count} pretrained variables from {path}")

@@ -19,10 +19,10 @@ from utils.session import machine
 class Task:
     """The training that `config`, an object with the settings of a method, asks for.
 
-    images: uint8 [N, 32, 32, 3] and labels: bool [N, n_CLASSES], all that batches are drawn from; n_batches,
-    batch_size, epoch_steps, n_steps: the shape of a step and of the whole training; measure: what is measured on
-    held-back images; source: the data's. Raises UserError as the data set's reader, and where a batch, the classes or
-    the validation ask for more than there is.
+    images: uint8 [N, 32, 32, 3], or vectors, float [N, D], and labels: bool [N, n_CLASSES], all that batches are drawn
+    from; n_batches, batch_size, epoch_steps, n_steps: the shape of a step and of the whole training; measure: what is
+    measured on held-back images; source: the data's. Raises UserError as the data set's reader, and where a batch, the
+    classes or the validation ask for more than there is.
     """
 
     def __init__(self, config):
@@ -47,8 +47,8 @@ class Task:
         return self._method.sample(self._roles, self.batch_size, self._config.seed, step)
 
     def graph(self, images, labels, step, spatial=DIRECT):
-        """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3], labels bool [n_batches, B,
-        n_CLASSES], step an integer scalar; `spatial` as in model.backbones."""
+        """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3] or float [n_batches, B, D],
+        labels bool [n_batches, B, n_CLASSES], step an integer scalar; `spatial` as in model.backbones."""
         batches = [Batch(*batch) for batch in zip(tf.unstack(images), tf.unstack(labels), strict=True)]
         losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self._config, step,
                                                spatial)
@@ -56,7 +56,7 @@ class Task:
 
     def judge(self, session):
         """A function that measures the session's weights, as they are, on the held-back images: a float."""
-        encoder = Encoder(self._config, session)
+        encoder = Encoder(self._config, session, like=self.images)
         return lambda: MEASURES[self.measure](encoder, self._data, self._config)
 
     def log_line(self, epoch, step, losses, rate):
@@ -66,7 +66,8 @@ class Task:
 
 
 class Feeds(NamedTuple):
-    """Placeholders of one step: uint8 images [n, B, 32, 32, 3], bool labels [n, B, n_CLASSES], the step's number."""
+    """Placeholders of one step: images uint8 [n, B, 32, 32, 3] or float [n, B, D], labels bool [n, B, n_CLASSES], the
+    step's number."""
 
     images: tf.Tensor
     labels: tf.Tensor
@@ -76,7 +77,7 @@ class Feeds(NamedTuple):
 def build(task):
     """The training graph of a task, for this machine. Returns (Feeds, TrainingGraph)."""
     batches = [task.n_batches, task.batch_size]
-    feeds = Feeds(tf.placeholder(tf.uint8, [*batches, *task.images.shape[1:]]),
+    feeds = Feeds(tf.placeholder(task.images.dtype, [*batches, *task.images.shape[1:]]),
                   tf.placeholder(tf.bool, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []))
     return feeds, task.graph(*feeds, spatial=machine.spatial(task.batch_size))
 

@@ -15,7 +15,8 @@ def test_features_are_of_the_first_gallery_images_of_every_class_with_sub_vector
     data = SimpleNamespace(images=np.arange(40), labels=np.eye(3, dtype=bool)[classes], gallery=gallery,
                            class_names=("a", "b", "c"))
     monkeypatch.setattr(features.sets, "load", lambda config: data)
-    monkeypatch.setattr(features, "Encoder", lambda config, session, checkpoint: lambda images, title: (raw[images], 0))
+    monkeypatch.setattr(features, "Encoder", lambda config, session, checkpoint, like:
+                        lambda images, title, rows: (raw[images[rows]], 0))
     found, labels, names = features.class_features(GPQ(n_book=3, len_code=2), "a.ckpt", each=4)
     chosen = [image for label in range(3) for image in [i for i in gallery if classes[i] == label][:4]]
     assert names == data.class_names and labels.tolist() == classes[chosen].tolist()

@@ -1,0 +1,26 @@
+"""F on vectors that another model has made: a dense layer, or several with ReLU between."""
+from model.networks import layers
+from model.tf1 import tf
+
+SCOPE = "Embeddings"
+
+
+def unit_scale(vectors):
+    """Vectors, float [B, D], to float32 whose squares have the mean 1, each by itself: their scale does not count."""
+    vectors = tf.cast(vectors, tf.float32)
+    return tf.nn.l2_normalize(vectors, axis=1, epsilon=1e-30) * float(vectors.shape[1]) ** 0.5
+
+
+def dense_layers(vectors, dimension, hidden=(), **_):
+    """vectors: float32 [B, D]; hidden: units of each hidden layer, first to last. Returns Features of `dimension`
+    numbers a vector, without statistics."""
+    for number, units in enumerate(hidden, 1):
+        vectors = tf.nn.relu(layers.dense(vectors, units, f"hidden{number}"))
+    return layers.Features(layers.dense(vectors, dimension), [])
+
+
+def widths(shapes):
+    """[D, units of each hidden layer, ...] of the network that has variables of these shapes, {name: shape}; [] where
+    there is none."""
+    kernels = [f"{SCOPE}/hidden{number}/kernel" for number in range(1, len(shapes) + 1)] + [f"{SCOPE}/dense/kernel"]
+    return [shapes[kernel][0] for kernel in kernels if kernel in shapes]

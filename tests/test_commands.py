@@ -1,0 +1,84 @@
+"""The scripts as commands: the shipped checkpoint, another method, and mistakes that end in one sentence."""
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import Demo
+import encode
+import train
+from utils import errors
+from utils.errors import UserError
+from utils.retrieval import evaluation
+from utils.settings import from_command_line
+
+
+def test_a_classifier_is_trained_and_searched_by(data_dir, tmp_path, monkeypatch, capsys):
+    """Its code is a class: as many distinct codes as there are classes at most, and images of one are ranked first."""
+    monkeypatch.chdir(tmp_path)
+    common = ["--method=classifier", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--batch_size=10"]
+    for script, arguments in ((train, ["--total_epochs=1", "--eval_term=1", "--n_validation=10"]), (Demo, [])):
+        monkeypatch.setattr(sys, "argv", [script.__name__, *common, *arguments])
+        script.main()
+    said = capsys.readouterr().out
+    assert "test_accuracy: " in said and "accuracy: " in said and "codes of 4 bits" in said
+    found = evaluation.evaluate(from_command_line(None, common), tmp_path / "classifier.ckpt")
+    assert found["distinct_codes"] <= 10
+    assert float(said.split("classifier.ckpt mAP: ")[1][:6]) == pytest.approx(found["mAP"], abs=1e-4)
+    with pytest.raises(UserError, match="classifier.ckpt was trained with method=classifier and the settings say gpq"):
+        Demo.evaluate(from_command_line(Demo.Options, [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+                                                       f"--model_load_path={tmp_path}/classifier.ckpt"]))
+
+
+def sentences(stderr):
+    return [line for line in stderr.splitlines() if not line.startswith("No full CIFAR-10")]
+
+
+@pytest.mark.parametrize("script, arguments", [
+    (train, ["--batch_size=501"]),
+    (Demo, ["--image=nowhere.png"]),
+    (encode, ["--images=nowhere", "--out=x.npz"]),
+    (encode, ["--out=x.npz"]),
+])
+def test_a_mistake_ends_in_sentences(script, arguments, tmp_path, monkeypatch, capsys):
+    data_dir = ROOT / "cifar10" / "sample"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", [script.__name__, *arguments, f"--data_dir={data_dir}",
+                                      *([f"--model_save_path={tmp_path}"] if script is not encode else [])])
+    with pytest.raises(SystemExit) as stopped:
+        errors.run(script.main)
+    (said,) = sentences(capsys.readouterr().err)
+    assert stopped.value.code == 2 and len(said) > 40
+
+
+def test_a_mistake_leaves_tensorflow_silent(tmp_path):
+    done = subprocess.run([sys.executable, "Demo.py", "--model_load_path=nowhere.ckpt", f"--model_save_path={tmp_path}",
+                           "--data_dir=cifar10/sample"], cwd=ROOT, capture_output=True, text=True,
+                          env={name: value for name, value in os.environ.items() if not name.startswith("TF_")})
+    assert done.returncode == 2
+    (said,) = sentences(done.stderr)
+    assert "nowhere.ckpt" in said
+
+
+def test_the_shipped_checkpoint_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
+    """The first command of the README, in its own folder but for the database and the figure."""
+    config = from_command_line(Demo.Options, [
+        f"--data_dir={ROOT / 'cifar10' / 'sample'}", f"--model_save_path={tmp_path}",
+        f"--model_load_path={ROOT / 'models' / '48bits_example.ckpt'}"])
+    monkeypatch.chdir(tmp_path)
+    Demo.evaluate(config)
+    printed = float(capsys.readouterr().out.split("48bits_example.ckpt mAP: ")[1].split()[0])
+    said = float(re.search(r"On the sample it prints mAP (0\.\d{4})", (ROOT / "README.md").read_text())[1])
+    assert printed == pytest.approx(said, abs=5e-4)  # processors round differently
+    assert json.loads(Path(f"{config.checkpoint}.json").read_text())["data"] == "CIFAR-10"
+
+
+def test_the_readme_links_to_files_that_are_there():
+    links = set(re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()))
+    assert "results/retrieval_result_0.png" in links
+    assert [link for link in links if not link.startswith("https://") and not (ROOT / link).is_file()] == []

