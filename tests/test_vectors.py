@@ -14,11 +14,11 @@ import Demo
 import encode
 import reproduce
 import train
-from utils.data import pseudo_labels
 from utils.errors import UserError
 from utils.retrieval import evaluation
 from utils.retrieval.database import Database
 from utils.settings import from_command_line, refuse_idle
+from utils.training import pseudo_labels
 from utils.training.task import Task
 
 
