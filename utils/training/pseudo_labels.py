@@ -37,15 +37,16 @@ def main():
         features = np.load(config.features, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
-    found = pseudo_labels.fit(features, data)
+    both = pseudo_labels.fit(features, data._replace(unlabelled=np.concatenate([data.unlabelled, data.validation])))
+    n = len(data.unlabelled)
+    found = both._replace(indices=both.indices[:n], labels=both.labels[:n], confidences=both.confidences[:n])
     with files.whole(config.out) as file:
         np.savez_compressed(file, **found._asdict())
     sure = found.confidences >= config.pseudo_confidence
     print(f"{config.out}: {len(sure)} images, {sure.sum()} with a probability of {config.pseudo_confidence} or more")
     if len(data.validation):
         truth = data.labels[np.ix_(data.validation, splits.known_classes(data))].argmax(1)
-        held_back = pseudo_labels.fit(features, data._replace(unlabelled=data.validation))
-        print(f"right on {len(truth)} held-back images: {np.mean(held_back.labels == truth):.4f}")
+        print(f"right on {len(truth)} held-back images: {np.mean(both.labels[n:] == truth):.4f}")
 
 
 if __name__ == "__main__":
