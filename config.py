@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, computed
 from utils.base_settings import Settings, again
 
 method = "gpq"
-"""The method that every script takes unless --method says another: a name of METHODS, at the end of this file."""
+"""The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
 
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
 
@@ -126,6 +126,9 @@ class Config(Settings):
 
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed and not all at once."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 
     @classmethod
     def implied(cls, given):

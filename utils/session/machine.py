@@ -4,6 +4,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+
 from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
 
@@ -11,9 +13,11 @@ WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's meth
 
 
 def session(config):
-    """A Session that takes GPU memory as `config.gpu_memory_growth` says."""
-    options = tf.GPUOptions(allow_growth=config.gpu_memory_growth)
-    return tf.Session(config=tf.ConfigProto(gpu_options=options))
+    """A Session that takes GPU memory as `config.gpu_memory_growth` says and computes in `config.precision`."""
+    options = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=config.gpu_memory_growth))
+    options.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
+        RewriterConfig.ON if config.precision == "bfloat16" else RewriterConfig.OFF)
+    return tf.Session(config=options)
 
 
 def spatial(batch_size=WINOGRAD_FROM):
