@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from model.tf1 import tf
 from utils import errors, figures, settings
+from utils.base_settings import Own
 from utils.data import embeddings, pictures, sets
 from utils.retrieval import evaluation, metrics, search
 from utils.retrieval.database import Database
@@ -29,10 +29,8 @@ from utils.training import folder
 SHOWN = 15
 
 
-class Options(BaseModel):
+class Options(Own):
     """Search with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     query: int = 0
     """Number of the query whose ranked list is drawn, from 0."""
@@ -111,16 +109,15 @@ def evaluate(config):
     titles = [f"{name}\n{d:.3f}" if image is not None else f"{i}: {name}\n{d:.3f}"
               for i, image, name, d in zip(found, shown, names, distances[0], strict=True)]
     if config.image:
-        name, title, right = Path(config.image).stem, Path(config.image).name, [None] * len(titles)
-        picture = asking if asking.ndim == 3 else None
+        figure = draw_own(config, asking, shown, titles)
     else:
-        labels, name, (picture,) = data.labels[place], config.query, pictures.of(data, [place], config.image_size)
-        title = f"query {name}\n{', '.join(data.class_names[k] for k in np.flatnonzero(labels))}"
+        labels, (picture,) = data.labels[place], pictures.of(data, [place], config.image_size)
+        title = f"query {config.query}\n{', '.join(data.class_names[k] for k in np.flatnonzero(labels))}"
         right = [bool(np.any(database.labels[i] & labels)) for i in places[0]]
-    figure = f"retrieval_result_{name}.png"
-    figures.ranked_list(figure, picture, title, shown, titles, right)
+        figure = f"retrieval_result_{config.query}.png"
+        figures.ranked_list(figure, picture, title, shown, titles, right)
     stages.done("figure")
-    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {len(database.gallery.vectors)} distinct "
+    print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {len(database.gallery.counts)} distinct "
           f"codes of {config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
 
@@ -133,6 +130,14 @@ def own(config):
     if len(vectors) != 1:
         raise errors.UserError(f"{config.image} holds {len(vectors)} vectors; give one to search for, [1, D]")
     return vectors[0]
+
+
+def draw_own(config, asking, images, titles):
+    """Draw the images found for what the user asks for, as `own` gives it. Returns the figure's path."""
+    figure = f"retrieval_result_{Path(config.image).stem}.png"
+    figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images, titles,
+                        [None] * len(titles))
+    return figure
 
 
 def search_own(config):
@@ -161,10 +166,8 @@ def search_own(config):
     else:
         images = [pictures.read(source / name, config.image_size) if (source / name).exists() else None
                   for name in names]
-    figure = f"retrieval_result_{Path(config.image).stem}.png"
-    figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images,
-                        [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)],
-                        [None] * len(names))
+    figure = draw_own(config, asking, images,
+                      [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)])
     for name, distance in zip(names, distances[0], strict=True):
         print(f"{distance:.4f} {name}")
     print(f"ranked list: {figure}")

@@ -7,9 +7,9 @@ named and read: an edit here never changes what they mean.
 """
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field, model_validator
 
-from utils.base_settings import Settings, again
+from utils.base_settings import Settings, again, power_of_2
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
@@ -23,9 +23,10 @@ class Config(Settings):
     needs = {
         "known_classes": ("protocol", 2), "n_validation": ("eval_term", None), "decay_rate": ("decay", "staircase"),
         "decay_steps": ("decay", "staircase"), "pseudo_confidence": ("pseudo_labels", None),
-        "input_side": ("backbone", LITE), "hidden": ("backbone", "embeddings"), "noise": ("backbone", "embeddings"),
-        "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""), "protocol": ("embeddings", ""),
-        "cifar10_label_sim_path": ("embeddings", ""), "augmentation": ("embeddings", "")}
+        "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
+        "noise": ("backbone", "embeddings"), "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""),
+        "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
+        "cifar10_label_sim_path": ("embeddings", "")}
 
     # Paths
     data_dir: str = "./cifar10"
@@ -50,8 +51,9 @@ class Config(Settings):
     dataset: Literal["cifar10", "cifar100", "embeddings"] = "cifar10"
     """The data set in data_dir; embeddings is that of the setting of this name."""
 
-    protocol: Annotated[int, Field(ge=1, le=2)] = 1
-    """Data protocol of table 1: 1, all classes known; 2, three of ten unseen."""
+    protocol: Annotated[int, Field(ge=1, le=3)] = 1
+    """Data protocol: 1 and 2 of GPQ's table 1, all classes known and three of ten unseen; 3, SPQ's, the official
+    training images, without labels, searched for the official test images."""
 
     known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
     """Labels of the classes that are known under protocol 2, as [0,1,2,3,4,5,6]; the paper does not say which."""
@@ -84,6 +86,9 @@ class Config(Settings):
 
     input_side: Annotated[int, Field(ge=32)] = 224
     """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
+
+    freeze: bool = False
+    """Leave EfficientNet-Lite as ImageNet taught it and train its last layer alone, on features computed once."""
 
     hidden: tuple[PositiveInt, ...] = ()
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
@@ -122,7 +127,7 @@ class Config(Settings):
     """Epochs from one measurement on held-back images to the next, and at the end; 0 holds none back."""
 
     n_validation: PositiveInt = 500
-    """Labelled images held back from training for that measurement, as many of each class."""
+    """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
     gpu_memory_growth: bool = True
     """Take GPU memory as it is needed and not all at once."""
@@ -133,11 +138,12 @@ class Config(Settings):
     @classmethod
     def implied(cls, given):
         """{setting: value} of what the settings `given` imply of others: vectors are a data set and have a network of
-        their own, and that has no pretrained weights."""
+        their own, and that has no pretrained weights; EfficientNet-Lite's are not in a .mat file."""
         path = given.get("embeddings", cls.model_fields["embeddings"].default)
         if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
             return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
-        return {}
+        backbone = given.get("backbone", cls.model_fields["backbone"].default)
+        return {"ImagNet_pretrained_path": ""} if backbone in LITE else {}
 
     @model_validator(mode="before")
     @classmethod
@@ -260,4 +266,80 @@ class Pretraining(Classifier):
     decay: Literal["staircase", "cosine"] = again(Config, "decay", "cosine")
 
 
-METHODS = {"gpq": GPQ, "classifier": Classifier}
+class SPQ(Config):
+    """SPQ's settings; names and defaults are its release's."""
+
+    published = "spq"
+    final = "{n_bits}bits.ckpt"
+    needs = {**Config.needs, "bn_after_eval": ("eval_term", None), "blur": ("embeddings", ""),
+             **dict.fromkeys(("augmentation", "pseudo_labels"), ("method", "gpq"))}
+    renamed = {"input_size": "image_size", "num_cls": "n_CLASSES", "eval_epoch": "eval_term",
+               "output_dir": "model_save_path", "Top_N": "n_DB"}
+
+    method: Literal["spq"] = "spq"
+    """Self-supervised product quantization (Jang & Cho, ICCV 2021)."""
+
+    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
+    model_save_path: str = again(Config, "model_save_path", "./models/spq/")
+    model_load_path: str = again(Config, "model_load_path", "./models/spq_{n_bits}bits_example.ckpt")
+    cifar10_label_sim_path: str = again(Config, "cifar10_label_sim_path", "")
+    n_DB: PositiveInt = again(Config, "n_DB", 1000)
+    backbone: str = again(Config, "backbone", "resnet18")
+    total_epochs: PositiveInt = again(Config, "total_epochs", 206)
+    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 256)
+    learning_rate: PositiveFloat = again(Config, "learning_rate", 3e-4)
+    eval_term: NonNegativeInt = again(Config, "eval_term", 100)
+
+    protocol: Annotated[int, Field(ge=1, le=3)] = 3
+    """Data protocol: 3, SPQ's, the official training images are learned from and searched, the test images ask; or
+    GPQ's 1 or 2. No labels are used."""
+
+    N_books: PositiveInt = 8
+    """Codebooks, M. 1 or more; 4, 8, 16 make codes of 16, 32, 64 bits."""
+
+    N_words: Annotated[int, Field(ge=2, le=256), AfterValidator(power_of_2)] = 16
+    """Codewords of a codebook, K, a power of 2 from 2 to 256."""
+
+    L_word: PositiveInt = 16
+    """Numbers in a codeword, d. 1 or more."""
+
+    soft_quantization_scale: PositiveFloat = 5.0
+    """What the soft assignment multiplies squared distances by, tau_q (the paper's formula divides). Above 0."""
+
+    contrastive_temperature: PositiveFloat = 0.5
+    """What the loss divides cosines by, tau_cqc. Above 0."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """Of every parameter, added to its gradient. 0 or more."""
+
+    decay: Literal["staircase", "cosine", "periodic"] = "periodic"
+    """How the learning rate falls: periodic, the release's wave, first at 0 in epoch 205; or see GPQ's."""
+
+    blur: Literal["kornia0510", "simclr"] = "kornia0510"
+    """Blur of a view: across by a constant kernel, as the release's kornia does, or by a deviation drawn anew."""
+
+    loss: Literal["code", "paper"] = "code"
+    """Where paper and release differ, which loss: a row against all others, or x against the other images' z."""
+
+    variant: Literal["spq", "spq_c", "spq_h", "spq_q"] = "spq"
+    """The paper's ablations: spq_c contrasts z with z, spq_h quantizes hard, spq_q has a single codebook."""
+
+    init: Literal["sep2021", "dec2021"] = "dec2021"
+    """Initial head and codebooks, by the release's date: a tenth of Xavier's deviation and no bias, or Xavier's."""
+
+    bn_after_eval: Literal["frozen", "train"] = "frozen"
+    """Batch normalisation after the first measurement on held-back images: by fixed averages (release), or on."""
+
+    @property
+    def books(self) -> int:
+        """Codebooks that codes are made of."""
+        return 1 if self.variant == "spq_q" else self.N_books
+
+    @computed_field
+    @property
+    def n_bits(self) -> int:
+        """Bits of a code, M log2 K: set N_books or N_words."""
+        return self.books * (self.N_words.bit_length() - 1)
+
+
+METHODS = {"gpq": GPQ, "classifier": Classifier, "spq": SPQ}

@@ -11,30 +11,31 @@ and what made them. Vectors are read a batch at a time.
 """
 from pathlib import Path
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict
 from pydantic_settings import CliImplicitFlag
 
-from model.backbones import NETWORKS
 from model.tf1 import tf
-from utils import errors, files, settings
+from utils import errors, settings
+from utils.base_settings import Own
 from utils.data import embeddings, pictures, sets
-from utils.retrieval.encoder import Encoder, made_of, pretrained_features
+from utils.retrieval import feature_file
+from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
 from utils.training import folder
 
 
-class Options(BaseModel):
+class Options(Own):
     """Encode pictures or vectors of your own with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     images: str = ""
     """Folder of pictures, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float [N, D]. Left out
     with features_only, it is all images of the data set, in the order in which they are loaded."""
 
     features_only: CliImplicitFlag[bool] = False
-    """Write what ImageNet's EfficientNet-Lite sees in the pictures, float16 [N, 1280], as .npy."""
+    """Write what ImageNet's EfficientNet-Lite sees in the pictures, float16 [N, 1280], as .npy. A run that was cut goes
+    on where it stood."""
+
+    mirrored: CliImplicitFlag[bool] = False
+    """With features_only, the mean of what it sees in a picture and in its mirror image; it takes twice as long."""
 
     out: str
     """File to write, .npz; .npy with features_only."""
@@ -42,14 +43,8 @@ class Options(BaseModel):
 
 def write_features(config):
     """Write the features of EfficientNet-Lite, with ImageNet's weights, of the pictures or else of the data set."""
-    if NETWORKS[config.backbone].imagenet is None:
-        raise errors.UserError("features_only needs a network that ImageNet's weights are there for, and backbone is "
-                               f"{config.backbone}; set --backbone=efficientnet_lite2")
     images = pictures.read_all(config.images, config.image_size)[0] if config.images else sets.load(config).images
-    with tf.Graph().as_default(), machine.session(config) as session:
-        features = pretrained_features(images, config, session)
-    with files.whole(config.out) as file:
-        np.save(file, features)
+    features = feature_file.kept(config.out, images, config, mirrored=config.mirrored)
     print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")
 
 
@@ -57,6 +52,8 @@ def main():
     config = settings.from_command_line(Options)
     if config.features_only:
         return write_features(config)
+    if config.mirrored:
+        raise errors.UserError("mirrored has no effect without features_only; add --features_only, or leave it out")
     if not config.images:
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
     vectors = config.backbone == "embeddings"
@@ -76,7 +73,7 @@ def main():
     database.save(config.out, **more, codes=codes)
     print(f"{config.out}: {len(codes)} {'vectors' if vectors else 'images'}, "
           + "".join(f"{name} {list(array.shape)}, " for name, array in more.items())
-          + f"{config.n_bits}-bit codes, {len(database.gallery.vectors)} distinct")
+          + f"{config.n_bits}-bit codes, {len(database.gallery.counts)} distinct")
 
 
 if __name__ == "__main__":

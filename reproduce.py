@@ -1,4 +1,4 @@
-"""Reproduce the paper: one command per table and figure, and one to choose settings by.
+"""Reproduce the papers: one command per table and figure, and one to choose settings by.
 
     python reproduce.py                                   # what there is, what it costs, what is done
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
@@ -7,6 +7,8 @@
     python reproduce.py table3 --accelerate               # exports what is missing, imports what JAX has trained
     python reproduce.py table2 --draw                     # trains nothing, draws anew what is kept
     python reproduce.py table2 --smoke                    # the whole path on the sample, in minutes
+    python reproduce.py imagenet --embeddings=cifar10_lite2.npz    # of its rows the one on these vectors
+    python reproduce.py spq --bits 32                     # another paper's: SPQ and its ablations
 
 A cell is one training and its evaluation. Its numbers are kept in `results/cells/`, its checkpoints in
 `models/cells/`; a finished cell is not run again, a broken one goes on. Nothing but a cell fills a table. What is
@@ -23,14 +25,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import train
-from config import METHODS
+from config import GPQ, METHODS
 from utils import errors
 from utils.accelerate.export import export
 from utils.accelerate.imports import import_run
-from utils.data import sets
 from utils.errors import UserError
 from utils.paper import cells, tables
-from utils.paper.experiments import BITS, EXPERIMENTS
+from utils.paper.checks import check_bits
+from utils.paper.experiments import EXPERIMENTS
 from utils.retrieval import evaluation
 from utils.session import checkpoints
 from utils.settings import combined, from_command_line
@@ -56,7 +58,7 @@ class Plan(NamedTuple):
 
 def configure(cell, given, models):
     """(name, configuration) of a cell under the settings `given`, those among them that its method has."""
-    config = cells.configured(METHODS[cell.settings["method"]], {**given, **cell.settings})
+    config = cells.configured(METHODS[cell.settings["method"]], {**cell.schedule, **given, **cell.settings})
     name = cells.name(config)
     return name, config.model_copy(update={"model_save_path": str(models / name)})
 
@@ -113,21 +115,22 @@ def drawn_by(arguments, given):
         more += ["--bits", *map(str, arguments.bits)]
     if (arguments.seeds or 0) > seeds:
         more += ["--seeds", str(arguments.seeds)]
-    more += [cells.argument(key, value) for key, value in sorted(given.items()) if key not in cells.FREE]
+    unsaid = cells.FREE - {"embeddings"} | GPQ.implied(given).keys()  # what the named vectors imply
+    more += [cells.argument(key, value) for key, value in sorted(given.items()) if key not in unsaid]
     return shlex.join(["python", "reproduce.py", arguments.what, "--draw", *more])
 
 
 def trained(name, config, elsewhere):
     """Import, train or go on with the cell's checkpoint where it is not there. Returns DONE, WAITING or STOPPED."""
-    path, run = config.ImagNet_pretrained_path, cells.accelerated(config)
+    run, awaited = cells.accelerated(config), cells.awaited(config)
     if finished(config):
         return DONE
     cells.load(Path(f"{config.final_checkpoint}.json"), config)  # UserError: another training's is in its place
     if (run / "trained.npz").exists():
         import_run(run, config.final_checkpoint, {})
         return DONE
-    if path and not Path(path).is_file():
-        print(f"{name}: waits for {path}, which pretrain.py makes")
+    if awaited:
+        print(f"{name}: waits for {awaited}")
         return WAITING
     if elsewhere and run.exists():
         print(f"{name}: exported; python {run.parent}/train.py trains it where JAX is")
@@ -178,7 +181,7 @@ def reproduce(arguments, named):
                 kept[name] = cells.Kept(name, config, cell)
     missing = [name for name in todo.wanted if name not in kept and name not in failed and not arguments.draw]
     if missing and not arguments.smoke:
-        check_data(todo.configs[missing[0]])
+        cells.check_data([todo.configs[name] for name in missing])
     report(todo, kept)
     for number, name in enumerate(missing, 1):
         print(f"cell {number} of {len(missing)}: {name}", flush=True)
@@ -196,13 +199,6 @@ def reproduce(arguments, named):
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
                         "again")
-
-
-def check_data(config):
-    """UserError where a cell would be trained on the sample."""
-    if sets.load(config).source.part != "all":
-        raise UserError(f"reproducing the paper needs all of CIFAR-10, and {config.data_dir} has the sample; "
-                        "run `python -m utils.cifar10 fetch`, or try --smoke")
 
 
 def report(todo, kept):
@@ -241,7 +237,7 @@ def main():
     parser = argparse.ArgumentParser(description="Reproduce a table or figure of the paper; alone, lists them.",
                                      epilog="Any setting of config.py may follow as --name=value.", allow_abbrev=False)
     parser.add_argument("what", nargs="?", choices=EXPERIMENTS)
-    parser.add_argument("--bits", nargs="+", type=int, choices=BITS, help="code lengths")
+    parser.add_argument("--bits", nargs="+", type=int, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
     parser.add_argument("--method", choices=METHODS, help="train only the cells of this method")
     parser.add_argument("--accelerate", action="store_true", help="export trainings for JAX, import what is trained")
@@ -252,6 +248,7 @@ def main():
         return overview()
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; ask for 1 or more")
+    check_bits(arguments.what, arguments.bits or ())
     named = from_command_line(None, rest, METHODS[arguments.method or EXPERIMENTS[arguments.what].method])
     own = sorted(named.model_fields_set & OWN)
     if own:

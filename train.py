@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from pydantic_settings import CliImplicitFlag
 from tqdm import tqdm
 
 from model.tf1 import tf
 from utils import errors, settings
+from utils.base_settings import Own
 from utils.session import checkpoints, machine
 from utils.training import task as tasks
 from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
@@ -29,10 +29,8 @@ LOG_TERM = 10
 KEPT = 5
 
 
-class Options(BaseModel):
+class Options(Own):
     """Train with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     resume: CliImplicitFlag[bool] = False
     """Go on from the newest checkpoint in model_save_path."""
@@ -89,6 +87,8 @@ def train(config, task):
                 last = run.step == task.n_steps
                 if judge and (epoch % config.eval_term == 0 or last):
                     run.judged = judge()
+                    if graph.judged is not None:
+                        session.run(graph.judged)
                     write_scalars(scalars, run.step, **{task.measure: run.judged})
                     tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
                 if epoch % config.save_term == 0 or last:

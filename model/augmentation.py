@@ -22,13 +22,14 @@ def stream(name, seed, step):
     """The seed of the random numbers `name` at a step, int32 [2], for tf.random.stateless_*.
 
     seed: the run's, from 0 to 2 ** 31 - 1; step: integer scalar from 0 to 2 ** 28 - 1. Other names and other steps have
-    other seeds, also where [0, 1] is added for a second draw; two names share one with a probability of 2 ** -31.
+    other seeds, also where [0, 1] is added for a second draw. Two names share one with a probability of 2 ** -31, and
+    so does a name with the first published runs.
     """
     step = tf.cast(step, tf.int32)
     if name in PUBLISHED:
         return tf.stack([seed, 4 * step + PUBLISHED[name]])
     of_name = zlib.crc32(f"{seed} {name}".encode()) >> 1
-    return tf.stack([-1 - of_name, 2 * step])  # negative, as no published seed is
+    return tf.stack([of_name, 2 * step])  # not negative: of such a seed XLA draws other numbers than TensorFlow
 
 
 def view(images, name, config, step, standardise=standardise):

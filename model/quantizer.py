@@ -52,3 +52,26 @@ def update_codewords(codebooks, prototypes, alpha, follow):
     if follow == "paper":
         codebooks = intra_normalise(codebooks)
     return soft_assignment(codebooks, intra_normalise(prototypes), alpha)
+
+
+def squared_distances(x, codewords):
+    """Between sub-vectors x, float32 [B, M, d], and codewords, float32 [K, M, d]: float32 [B, M, K]."""
+    return tf.reduce_sum(tf.math.squared_difference(x[:, :, tf.newaxis], tf.transpose(codewords, [1, 0, 2])), axis=-1)
+
+
+def soft_nearest(x, codewords, scale):
+    """The mean of the codewords by softmax(-scale * squared distance), nothing normalised (SPQ, equations 2 and 3, as
+    its release computes them).
+
+    x: float32 [B, M, d], codewords: float32 [K, M, d]. Returns float32 [B, M, d].
+    """
+    weights = tf.nn.softmax(-scale * squared_distances(x, codewords))
+    return tf.einsum("bmk,kmd->bmd", weights, codewords)
+
+
+def nearest(x, codewords):
+    """The index of the nearest codeword, the first of several, uint8 [B, M].
+
+    x: float32 [B, M, d], codewords: float32 [K, M, d].
+    """
+    return tf.cast(tf.argmin(squared_distances(x, codewords), axis=-1), tf.uint8)

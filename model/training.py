@@ -1,7 +1,10 @@
 """One step of training, whatever is trained: Adam with a decaying learning rate, and the moving averages."""
+import math
 from typing import NamedTuple
 
 from model.tf1 import tf
+
+WAIT = 10  # epochs before the wave of `periodic_cosine` begins
 
 
 class Batch(NamedTuple):
@@ -14,24 +17,34 @@ class Batch(NamedTuple):
 
 class TrainingGraph(NamedTuple):
     """One step of training: run `step`; the other fields tell how it goes. losses: a NamedTuple of scalars, one of them
-    `total`, which training minimises."""
+    `total`, which training minimises. judged: what to run after each measurement on held-back images, if anything."""
 
     losses: tuple
     learning_rate: tf.Tensor
     global_step: tf.Variable
     step: tf.Operation
+    judged: tf.Operation | None = None
 
 
 def learning_rate(step, config, n_steps):
     """The rate of a step, a float32 scalar.
 
     staircase: learning_rate * decay_rate ^ floor(step / decay_steps) (release); cosine: half a period, from
-    learning_rate at step 0 to 0 at step n_steps (Loshchilov and Hutter, ICLR 2017).
+    learning_rate at step 0 to 0 at step n_steps (Loshchilov and Hutter, ICLR 2017); periodic: see `periodic_cosine`.
     """
     if config.decay == "cosine":
         return tf.train.cosine_decay(config.learning_rate, step, n_steps)
+    if config.decay == "periodic":
+        return config.learning_rate * periodic_cosine(step, n_steps // config.total_epochs)
     return tf.train.exponential_decay(config.learning_rate, step, config.decay_steps, config.decay_rate,
                                       staircase=True)
+
+
+def periodic_cosine(step, epoch_steps):
+    """The wave of SPQ's release, 1 to 0, a float32 scalar: constant within an epoch, 1 up to epoch 10, counted from 0,
+    0 first after as many more epochs as an epoch has steps, and back at 1 after as many again."""
+    place = tf.math.floormod(tf.maximum(step // epoch_steps - WAIT, 0), 2 * epoch_steps)
+    return tf.cos(tf.cast(place, tf.float32) * (math.pi / (2 * epoch_steps))) ** 2  # (1 + cos of twice that) / 2
 
 
 def gradients(loss):
@@ -40,14 +53,28 @@ def gradients(loss):
     return list(zip(tf.gradients(loss, trainable), trainable, strict=True))
 
 
-def training_graph(losses, averages, config, n_steps):
-    """One Adam step (beta1 0.5, release) down `losses.total`, together with the operation `averages`.
+def tensorflows_adam(rate, step):
+    """As GPQ's release has it."""
+    return tf.train.AdamOptimizer(rate, beta1=0.5)
 
-    n_steps: of the whole training, for the learning rate. Returns a TrainingGraph.
+
+def pytorchs_adam(rate, step):
+    """With PyTorch's defaults, and epsilon added after the correction of the bias: TensorFlow's is 30 times as large at
+    the first step, which tells where a gradient is little more than the weight decay."""
+    corrected = tf.sqrt(1 - 0.999 ** (tf.cast(step, tf.float32) + 1))
+    return tf.train.AdamOptimizer(rate, epsilon=1e-8 * corrected)
+
+
+def training_graph(losses, averages, config, n_steps, adam=tensorflows_adam, weight_decay=0.0):
+    """One step of Adam down `losses.total`, together with the operation `averages`.
+
+    n_steps: of the whole training, for the learning rate. adam(rate, step) -> optimiser. weight_decay: of every
+    variable, added to its gradient. Returns a TrainingGraph.
     """
     global_step = tf.train.get_or_create_global_step()
     rate = learning_rate(global_step, config, n_steps)
     # The convolutions' biases have no gradient (see layers.conv_bn_relu) and Adam leaves them alone.
-    moved = [pair for pair in gradients(losses.total) if pair[0] is not None]
-    step = tf.train.AdamOptimizer(rate, beta1=0.5).apply_gradients(moved, global_step)
+    moved = [(gradient + weight_decay * variable if weight_decay else gradient, variable)
+             for gradient, variable in gradients(losses.total) if gradient is not None]
+    step = adam(rate, global_step).apply_gradients(moved, global_step)
     return TrainingGraph(losses, rate, global_step, tf.group(step, averages))

@@ -103,21 +103,44 @@ def server(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def sample():
+    """The `Data` of the repository's sample."""
+    return cifar10.load(ROOT / "cifar10" / "sample")
+
+
+@pytest.fixture(scope="session")
+def full():
+    """The `Data` of all of CIFAR-10; for tests that `split_rule.needs_full` marks."""
+    return cifar10.load(os.environ["CIFAR10_DIR"])
+
+
+@pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """A folder whose `sample/` is a tenth of the repository's: 10 queries, 50 labelled, 540 gallery."""
-    folder = tmp_path_factory.mktemp("cifar10") / "sample"
+    return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 10)
+
+
+@pytest.fixture(scope="session")
+def few_dir(tmp_path_factory):
+    """A folder whose `sample/` is a hundredth of the repository's, 60 images, for a network that takes its time."""
+    return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 100)
+
+
+def part_of_the_sample(root, every):
+    """Write one of `every` images of each role of the repository's sample as `root/sample`. Returns `root`."""
+    folder = root / "sample"
     folder.mkdir()
     data = cifar10.load(ROOT / "cifar10" / "sample")
-    keep = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
+    keep = np.sort(np.concatenate([role[::every] for role in (data.query, data.labelled, data.gallery)]))
     np.save(folder / "positions.npy", data.positions[keep])
     for number, name in enumerate(cifar10.BATCHES):
         rows = keep[data.positions[keep] // 10000 == number]
-        batch = {b"batch_label": b"a tenth", b"filenames": [b""] * len(rows),
+        batch = {b"batch_label": b"a part", b"filenames": [b""] * len(rows),
                  b"labels": data.labels[rows].argmax(1).tolist(),
                  b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
         with open(folder / name, "wb") as file:
             archives.PublishedPickler(file, protocol=2).dump(batch)
-    return folder.parent
+    return root
 
 
 def variables(path):

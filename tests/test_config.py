@@ -53,7 +53,7 @@ def test_computed_settings_follow():
     ("img_channels", "1"), ("n_DB", "0"), ("total_epochs", "0"), ("batch_size", "1"), ("save_term", "0"),
     ("alpha", "0"), ("alpha", "nan"), ("alpha", "inf"), ("beta", "-inf"), ("beta", "text"),
     ("lam_1", "-0.1"), ("lam_2", "nan"), ("lam_u", "-1"),
-    ("confidence", "1"), ("augmentation", "weak"), ("batch_statistics", "both"), ("follow", "both"), ("protocol", "3"),
+    ("confidence", "1"), ("augmentation", "weak"), ("batch_statistics", "both"), ("follow", "both"), ("protocol", "4"),
     ("learning_rate", "0"), ("decay_rate", "0"), ("decay_rate", "1.01"), ("decay_steps", "0"), ("seed", "-1"),
     ("seed", "null"), ("seed", str(2 ** 31)), ("eval_term", "-1"), ("n_validation", "0"),
     ("gpu_memory_growth", "perhaps")])

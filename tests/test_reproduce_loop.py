@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import made_up
+import numpy as np
 import pytest
 from test_reproduce import run
 
@@ -202,6 +204,25 @@ def test_a_cell_is_exported_and_imported_when_trained(stub, data_dir, monkeypatc
     (exported / "trained.npz").touch()
     run(monkeypatch, data_dir, *arguments)
     assert "| GPQ-T | 0.2500 |" in Path("results/smoke/figure3-batch_size_10.md").read_text()
+
+
+def test_imagenets_cells_wait_for_their_files_and_keep_their_schedules(stub, data_dir, monkeypatch, capsys):
+    """Of the sample's vectors no cell of the paper is made; a smoke test's length comes before a row's own."""
+    run(monkeypatch, data_dir, "imagenet")
+    said = capsys.readouterr().out
+    assert "waits for ./models/ImageNet_taught.mat, which pretrain.py makes" in said and not stub.configs
+    assert "waits for cifar10_lite0_lite2.npz, which is made by python encode.py --features_only" in said
+    np.savez("mine.npz", features=made_up.vectors()[0], labels=np.arange(300) % 10, part="the sample")
+    run(monkeypatch, data_dir, "imagenet", "--embeddings=mine.npz")
+    (config,) = stub.configs
+    assert (config.total_epochs, config.batch_size, config.follow, config.dropout) == (1, 10, "paper", 0.5)
+    table = Path("results/smoke/imagenet-batch_size_10.md").read_text()
+    assert "| the vectors given | 0.2500 |" in table and "| the paper | 0.858 |" in table
+    assert "| the vectors given, 12 bits | 0.5000 | 7 | 2 | the vectors " in table
+    assert "python reproduce.py imagenet --draw --smoke --batch_size=10 --embeddings=mine.npz" in table
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "imagenet", "--embeddings=mine.npz"])
+    with pytest.raises(UserError, match="needs all of CIFAR-10, and mine.npz has the sample"):
+        reproduce.main()
 
 
 @pytest.mark.parametrize("arguments, said", [

@@ -1,9 +1,10 @@
-"""What every class of settings in config.py is: read from the file and the command line alone, and never changed."""
+"""What every class of settings is: those of config.py, read from the file and the command line alone and never changed,
+and those that a script has of its own."""
 import sys
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +26,9 @@ class Settings(BaseSettings):
     """{setting: (another, value)}: it has an effect only where the other has that value, or one of a tuple of values;
     None stands for any but 0 and nothing."""
 
+    renamed: ClassVar[dict] = {}
+    """{name of a setting in the method's own release: its name here}, to tell its users."""
+
     @property
     def checkpoint(self) -> str:
         """`model_load_path` with the code length put in."""
@@ -41,6 +45,19 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+class Own(BaseModel):
+    """The base of the settings that a script has beside those of config.py."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
 def again(settings, name, default):
     """The setting `name` of a class with another default."""
     return Field(default, description=settings.model_fields[name].description)
+
+
+def power_of_2(number):
+    """`number` where it is a power of 2, else ValueError."""
+    if number & (number - 1):
+        raise ValueError("it is no power of 2")
+    return number

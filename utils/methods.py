@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model import classifier, gpq, training
+from model import classifier, gpq, spq, training
 from model.backbones import NETWORKS
 from model.networks.embeddings import widths
 from utils.data import batches
@@ -14,7 +14,7 @@ from utils.errors import UserError
 class Method(NamedTuple):
     """A method's face. Where a field has a default, it is GPQ's way.
 
-    draws: roles of Data, a batch of each a step.
+    draws: roles of Data, a batch of each a step; of the first one held-back images are taken.
     sample(indices of each role, batch_size, seed, step) -> int64 [roles, batch_size], the images of a step.
     losses({role: training.Batch}, config, step, spatial) -> (a NamedTuple of scalars, one of them `total`, and the
         operation that updates the moving averages).
@@ -25,7 +25,8 @@ class Method(NamedTuple):
     measure: what is measured on held-back images, a name in utils.retrieval.evaluation.MEASURES.
     coded_by: the settings that, beside a checkpoint, decide an image's code.
     optimise(losses, averages, config, n_steps) -> model.training.TrainingGraph.
-    distance: "inner" or "squared", what a query and a code are compared by.
+    views: how often F sees an image of a step, for what training costs.
+    distance: what a query and a code are compared by, one of utils.retrieval.search.DISTANCES.
     added: whether the codewords that a code names are summed, and not joined, to its vector.
     """
 
@@ -39,16 +40,20 @@ class Method(NamedTuple):
     measure: str
     coded_by: tuple[str, ...]
     optimise: Callable = training.training_graph
+    views: int = 1
     distance: str = "inner"
     added: bool = False
+
+
+def _unit(vectors):
+    """float32 [..., D], each vector at length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def _intra_normalised(features, config):
     """float32 [N, M * d] with each sub-vector at one length, and the whole at length 1."""
     sub_vectors = features.reshape(len(features), config.n_book, -1)
-    lengths = np.linalg.norm(sub_vectors, axis=2, keepdims=True)
-    whole = (sub_vectors / np.maximum(lengths, 1e-12)).reshape(features.shape)
-    return whole / np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), 1e-12)
+    return _unit(_unit(sub_vectors).reshape(features.shape))
 
 
 def _gpq_log(losses, config):
@@ -94,10 +99,30 @@ def _check_gpq(path, shapes, config):
 
 
 def _check_classifier(path, shapes, config):
-    if "Z" in shapes:
-        raise UserError(f"{path} is a checkpoint of GPQ and no classifier; set --method=gpq, or model_load_path to "
-                        "another")
+    for table, other in (("Z", "gpq"), ("spq/C", "spq")):
+        if table in shapes:
+            raise UserError(f"{path} is a checkpoint of {other.upper()} and no classifier; set --method={other}, or "
+                            "model_load_path to another")
     _check_backbone(path, shapes, config)
+
+
+def _check_spq(path, shapes, config):
+    table = shapes.get("spq/C", [])
+    if len(table) != 2:
+        raise UserError(f"{path} is not a checkpoint of SPQ: it has no table spq/C; set model_load_path to another")
+    _check_backbone(path, shapes, config)
+    words, dimension = table
+    if words != config.N_words:
+        raise UserError(f"{path} has {words} codewords a codebook, the settings ask for {config.N_words}; "
+                        f"set N_words={words}")
+    if dimension != config.N_books * config.L_word:
+        mend = (f"N_books={dimension // config.L_word}" if dimension % config.L_word == 0
+                else f"N_books and L_word, whose product is {dimension}")
+        raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.N_books} x "
+                        f"{config.L_word}; set {mend}")
+    if ("spq/fc/bias" in shapes) != (config.init == "dec2021"):
+        made = "dec2021" if "spq/fc/bias" in shapes else "sep2021"
+        raise UserError(f"{path} was made with init={made} and the settings say {config.init}; set init={made}")
 
 
 METHODS = {
@@ -109,4 +134,10 @@ METHODS = {
         draws=("labelled",), sample=batches.by_epoch, losses=classifier.training_losses,
         retrieval=classifier.retrieval_graph, vectors=lambda features, config: features, check=_check_classifier,
         log=_classifier_log, measure="test_accuracy", coded_by=("n_CLASSES",)),
+    "spq": Method(
+        draws=("training",), sample=batches.by_epoch, losses=spq.training_losses, retrieval=spq.retrieval_graph,
+        vectors=lambda features, config: _unit(features), check=_check_spq,
+        log=lambda losses, config: f"loss: {losses.total:.4f}", measure="held_back_mAP",
+        coded_by=("N_books", "N_words", "L_word", "variant", "init"), optimise=spq.optimise, views=2,
+        distance="norms"),
 }

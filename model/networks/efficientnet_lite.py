@@ -48,8 +48,10 @@ def _multiple_of_8(filters):
 
 
 def standardise(images):
-    """uint8 (or 0 to 255 float) [B, H, W, 3] to float32, as the published weights were trained."""
-    return (tf.cast(images, tf.float32) - MEAN) / RANGE
+    """uint8 (or 0 to 255 float) [B, H, W, 3] to float32, as the published weights were trained; what `pooled` made,
+    float [B, 1280], as it is."""
+    images = tf.cast(images, tf.float32)
+    return images if images.shape.ndims == 2 else (images - MEAN) / RANGE
 
 
 def bicubic(old, new):
@@ -91,7 +93,7 @@ def conv_bn(x, name, filters, training, size=1, stride=1):
 
     def convolve(kernel):
         return tf.nn.conv2d(x, kernel, stride, "SAME")
-    return _normalised(convolve, kernel, name, filters, training)
+    return layers.normalised(convolve, kernel, layers.normalisation(name, filters), training)
 
 
 def depthwise_bn(x, name, training, size, stride):
@@ -102,17 +104,7 @@ def depthwise_bn(x, name, training, size, stride):
 
     def convolve(kernel):
         return tf.nn.depthwise_conv2d(x, kernel[..., tf.newaxis], [1, stride, stride, 1], "SAME")
-    return _normalised(convolve, kernel, name, channels, training)
-
-
-def _normalised(convolve, kernel, name, channels, training):
-    """`convolve(kernel)` and the batch normalisation `name` of its channels, which are the kernel's last axis."""
-    norm = layers.normalisation(name, channels)
-    if training:
-        x, mean, variance = tf.nn.fused_batch_norm(convolve(kernel), norm.gamma, norm.beta, epsilon=layers.EPSILON)
-        return x, layers.BatchStatistics(norm, mean, variance)
-    scale = norm.gamma * tf.rsqrt(norm.moving_variance + layers.EPSILON)
-    return tf.nn.bias_add(convolve(kernel * scale), norm.beta - norm.moving_mean * scale), None
+    return layers.normalised(convolve, kernel, layers.normalisation(name, channels), training)
 
 
 def pooled(images, training, variant, side=SIDE):
@@ -144,10 +136,11 @@ def pooled(images, training, variant, side=SIDE):
 def efficientnet_lite(images, dimension, training, variant, side=SIDE, **_):
     """Features of `dimension` numbers an image, a dense layer of the 1,280; where that is None, the 1,280 themselves.
 
-    images: float32 [B, h, w, 3], standardised, h and w static; they are enlarged to side x side. variant: 0, 1 or 2.
-    With `training` the batch's own statistics normalise it, else the moving averages do.
+    images: float32 [B, h, w, 3], standardised, h and w static; they are enlarged to side x side. Or what `pooled` made
+    of them before, float32 [B, 1280]: the last layer is then all there is. variant: 0, 1 or 2. With `training` the
+    batch's own statistics normalise it, else the moving averages do.
     """
-    features = pooled(images, training, variant, side)
+    features = layers.Features(images, []) if images.shape.ndims == 2 else pooled(images, training, variant, side)
     if dimension is None:
         return features
     return features._replace(raw=layers.dense(features.raw, dimension))

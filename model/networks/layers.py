@@ -14,14 +14,15 @@ EPSILON = 1e-3
 
 
 class Normalisation(NamedTuple):
-    """The variables of one batch normalisation: float32 [channels] each, `local_step` a scalar."""
+    """The variables of one batch normalisation: float32 [channels] each, `local_step` a scalar. The last two are the
+    release's, whose moving mean is zero-debiased; None where it is not."""
 
     beta: tf.Variable
     gamma: tf.Variable
     moving_mean: tf.Variable
     moving_variance: tf.Variable
-    biased: tf.Variable
-    local_step: tf.Variable
+    biased: tf.Variable | None = None
+    local_step: tf.Variable | None = None
 
 
 class BatchStatistics(NamedTuple):
@@ -40,14 +41,23 @@ class Features(NamedTuple):
     statistics: list[BatchStatistics]
 
 
+def seed_of(name):
+    """The seed that the initial value of the variable `name` of the current scope is drawn by."""
+    return zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
+
+
 def variable(name, shape, initializer=None, trainable=True):
     """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise.
 
     Its initial value depends on the graph's seed and on its full name, and on nothing else in the graph.
     """
-    seed = zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
-    return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(seed),
+    return tf.get_variable(name, shape, tf.float32, initializer or tf.glorot_uniform_initializer(seed_of(name)),
                            trainable=trainable)
+
+
+def uniform_variable(name, shape, bound):
+    """The float32 variable `name` of the current scope, drawn evenly from -bound to bound."""
+    return variable(name, shape, tf.random_uniform_initializer(-bound, bound, seed_of(name)))
 
 
 def _kernel_and_bias(name, shape):
@@ -55,17 +65,45 @@ def _kernel_and_bias(name, shape):
         return variable("kernel", shape), variable("bias", shape[-1:], tf.zeros_initializer())
 
 
-def normalisation(scope, channels):
-    """The Normalisation of `channels` channels in `scope`, under the names that the release's checkpoints have."""
+def normalisation(scope, channels, debiased=True):
+    """The Normalisation of `channels` channels in `scope`, under the names that the release's checkpoints have.
+
+    debiased: whether its moving mean is zero-debiased, as the release's.
+    """
     with tf.variable_scope(scope) as here:
         zeros, ones = tf.zeros_initializer(), tf.ones_initializer()
-        # The release's zero-debiased mean keeps its two helpers under the scope's name a second time.
-        debias = f"{here.name}/moving_mean"
-        return Normalisation(variable("beta", [channels], zeros), variable("gamma", [channels], ones),
+        norm = Normalisation(variable("beta", [channels], zeros), variable("gamma", [channels], ones),
                              variable("moving_mean", [channels], zeros, trainable=False),
-                             variable("moving_variance", [channels], ones, trainable=False),
-                             variable(f"{debias}/biased", [channels], zeros, trainable=False),
-                             variable(f"{debias}/local_step", [], zeros, trainable=False))
+                             variable("moving_variance", [channels], ones, trainable=False))
+        if not debiased:
+            return norm
+        # The release keeps the two helpers under the scope's name a second time.
+        debias = f"{here.name}/moving_mean"
+        return norm._replace(biased=variable(f"{debias}/biased", [channels], zeros, trainable=False),
+                             local_step=variable(f"{debias}/local_step", [], zeros, trainable=False))
+
+
+def normalised(convolve, kernel, norm, training, epsilon=EPSILON, frozen=None):
+    """A convolution without bias, and the batch normalisation `norm` of its channels, which are the last axis of the
+    kernel and of the images convolve(kernel). Returns (images, BatchStatistics or None).
+
+    In retrieval the moving averages are folded into the kernel. frozen: bool scalar of the graph, whether training
+    normalises by the moving averages as well, which then stay as they are; None for never.
+    """
+    if not training:
+        scale = norm.gamma * tf.rsqrt(norm.moving_variance + epsilon)
+        return tf.nn.bias_add(convolve(kernel * scale), norm.beta - norm.moving_mean * scale), None
+    x = convolve(kernel)
+
+    def by_batch():
+        return tf.nn.fused_batch_norm(x, norm.gamma, norm.beta, epsilon=epsilon)
+
+    def by_averages():
+        return tf.nn.fused_batch_norm(x, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, epsilon,
+                                      is_training=False)
+
+    x, mean, variance = by_batch() if frozen is None else tf.cond(frozen, by_averages, by_batch)
+    return x, BatchStatistics(norm, mean, variance)
 
 
 def conv_bn_relu(x, filters, conv, norm, training, spatial=DIRECT):
@@ -90,14 +128,20 @@ def conv_bn_relu(x, filters, conv, norm, training, spatial=DIRECT):
 def update_moving_averages(statistics):
     """Take one tower's list of BatchStatistics into the moving averages, as the release does.
 
-    The mean is zero-debiased (`biased`, `local_step`), the variance is not. Returns one operation.
+    The mean is zero-debiased where it has the helpers for it (`biased`, `local_step`), the variance is not. Returns
+    one operation.
     """
+    def move(average, seen):
+        return average.assign_sub((1 - DECAY) * (average - seen))
+
     updates = []
     for norm, mean, variance in statistics:
-        step = norm.local_step.assign_add(1.0)
-        total = norm.biased.assign_sub((1 - DECAY) * (norm.biased - mean))
-        updates += [norm.moving_mean.assign(total / (1 - tf.pow(DECAY, step))),
-                    norm.moving_variance.assign_sub((1 - DECAY) * (norm.moving_variance - variance))]
+        updates.append(move(norm.moving_variance, variance))
+        if norm.biased is None:
+            updates.append(move(norm.moving_mean, mean))
+        else:
+            step, total = norm.local_step.assign_add(1.0), move(norm.biased, mean)
+            updates.append(norm.moving_mean.assign(total / (1 - tf.pow(DECAY, step))))
     return tf.group(*updates)
 
 
@@ -119,7 +163,9 @@ def conv_relu(x, filters, size, name, stride=1, padding="SAME"):
 
 
 def dense(x, units, name="dense"):
-    """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation."""
+    """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation; x itself where units is None."""
+    if units is None:
+        return x
     kernel, bias = _kernel_and_bias(name, [x.shape[-1], units])
     return tf.matmul(x, kernel) + bias
 

@@ -13,6 +13,10 @@ class Direct:
         """float32 [B, H, W, C] images in this form's layout."""
         return images
 
+    def leave(self, x):
+        """x in this layout as float32 [B, H, W, C] images."""
+        return x
+
     def convolve(self, x, kernel):
         """Stride 1, SAME, no bias. x: images in this layout; kernel: float32 [h, w, C, filters]. Returns the same
         layout, of `filters` channels."""
@@ -33,6 +37,9 @@ class Winograd:
 
     def enter(self, images):
         return tf.transpose(images, [1, 2, 0, 3])
+
+    def leave(self, x):
+        return tf.transpose(x, [2, 0, 1, 3])
 
     def convolve(self, x, kernel):
         return winograd.convolve(x, kernel)

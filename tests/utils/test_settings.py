@@ -53,7 +53,7 @@ def test_the_method_chooses_the_settings():
 
 
 def test_an_unknown_method():
-    assert refusal("--method=spqr") == "there is no method 'spqr'; the methods are gpq, classifier"
+    assert refusal("--method=spqr") == "there is no method 'spqr'; the methods are gpq, classifier, spq"
 
 
 def test_a_setting_of_another_method_is_refused_with_its_name():

@@ -13,31 +13,27 @@ eval_term set, an import judges the weights as train.py would at its end.
 """
 import sys
 
-from pydantic import BaseModel, ConfigDict
 from pydantic_settings import CliPositionalArg
 
 from config import Pretraining
 from utils import errors, settings
 from utils.accelerate.export import export
 from utils.accelerate.imports import import_run
+from utils.base_settings import Own
 from utils.errors import UserError
 from utils.paper import cells
 from utils.training.task import Task
 
 
-class Export(BaseModel):
+class Export(Own):
     """Export a training with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     out: str
     """Folder of runs. A new run gets a folder in it."""
 
 
-class Import(BaseModel):
+class Import(Own):
     """Import a trained run; settings that are given must be those that it was exported with."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     run: CliPositionalArg[str]
     """Folder of a trained run, or of runs where there is only one."""

@@ -1,7 +1,6 @@
 """Make checkpoints, or F's .mat file, of runs that were trained elsewhere."""
 import contextlib
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -87,7 +86,6 @@ def _save(values, out, about):
         checkpoints.save(session, checkpoint, checkpoints.saver(weights), about)
         if out.suffix == ".mat":
             pretrained.save_pretrained(checkpoint, out)
-            shutil.copyfile(f"{checkpoint}.json", f"{out}.json")
 
 
 def _only_run(folder):

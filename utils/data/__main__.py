@@ -3,16 +3,16 @@
     python -m utils.data fetch cifar10 [--data_dir=cifar10]
     python -m utils.data fetch cifar100 [--data_dir=cifar100]
     python -m utils.data sample --data_dir=FULL --out=cifar10/sample
-    python -m utils.data embeddings --features=lite2.npy --data_dir=cifar10 --out=cifar10_lite2.npz
+    python -m utils.data embeddings --features lite0.npy lite2.npy --out=cifar10_lite.npz    # any settings may follow
 
 `python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
 """
 import argparse
 
 from utils import errors
-from utils.data import cifar10, embeddings
+from utils.data import joined, sets
 from utils.data.sample import make_sample
-from utils.data.sets import SETS
+from utils.settings import from_command_line
 
 
 def main(dataset=None):
@@ -21,21 +21,28 @@ def main(dataset=None):
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help="download, verify and unpack the official archive")
     if dataset is None:
-        fetch.add_argument("dataset", choices=[name for name, row in SETS.items() if row.fetch])
+        fetch.add_argument("dataset", choices=[name for name, row in sets.SETS.items() if row.fetch])
     fetch.add_argument("--data_dir", help=f"folder to unpack into ({dataset or 'named as the data set'})")
     if dataset in (None, "cifar10"):
         sample = commands.add_parser("sample", help="write the 6,000 images of CIFAR-10 that the repository ships")
         sample.add_argument("--data_dir", required=True, help="folder of the full set")
         sample.add_argument("--out", required=True, help="folder to write")
-        vectors = commands.add_parser("embeddings", help="give features of CIFAR-10's images the release's split")
-        vectors.add_argument("--features", required=True, help=".npy of float [N, D], as utils.data.cifar10 orders")
-        vectors.add_argument("--data_dir", required=True, help="folder of CIFAR-10")
+        vectors = commands.add_parser(
+            "embeddings", help="give features of a data set's images its labels and split", allow_abbrev=False,
+            epilog="--dataset, --data_dir, --protocol and --known_classes of config.py may follow as --name=value.")
+        vectors.add_argument("--features", required=True, nargs="+", help=".npy of float [N, D], of all images in the "
+                             "order in which they are loaded; several are joined")
         vectors.add_argument("--out", required=True, help="file to write, .npz, for --embeddings")
-    given = parser.parse_args(namespace=argparse.Namespace(dataset=dataset))
+    given, rest = parser.parse_known_args(namespace=argparse.Namespace(dataset=dataset))
+    if rest and given.command != "embeddings":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if given.command == "fetch":
-        SETS[given.dataset].fetch(given.data_dir or given.dataset)
+        sets.SETS[given.dataset].fetch(given.data_dir or given.dataset)
     elif given.command == "embeddings":
-        embeddings.write(given.out, embeddings.read_vectors(given.features), cifar10.load(given.data_dir))
+        data = sets.load(from_command_line(None, rest))
+        joined.write(given.out, joined.join(given.features), data)
+        print(f"{given.out}: the labels and roles of {data.source} and its features; learn codes by train.py "
+              f"--embeddings={given.out}")
     else:
         make_sample(given.data_dir, given.out)
 

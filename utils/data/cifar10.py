@@ -2,7 +2,7 @@
 
 Three numbers describe an image here: its index in what was loaded, its position among the published 60,000
 (batches 1 to 5, then test), and its rank in the release's class-sorted order (`cifar10/release_order.npy`).
-Every role follows from the rank alone, so the full set and the sample are split by the same lines.
+Every role follows from the rank or the position, so the full set and the sample are split by the same lines.
 """
 import sys
 from pathlib import Path
@@ -41,10 +41,14 @@ def load(data_dir, protocol=1, known_classes=tuple(range(7))):
     protocol 2 (section 4.2): the first 3,000 ranks of each class are "train", the last 3,000 "test"; labelled
         are the train images of `known_classes`, queries the test images of the other classes, and the rest is
         both unlabelled and gallery.
+    protocol 3 (SPQ's release): queries are the published test images; the training images are both unlabelled and
+        gallery, and none is labelled.
     known_classes: labels, int, each once; used by protocol 2 alone.
-    The sample is every tenth image of each role, so its roles are those of the full set.
+    The sample is every tenth image of each role of protocol 1. Its images have the roles of the full set, about a
+        tenth as many of each.
 
-    Returns `Data`, its index vectors in the release's class-sorted order, `validation` empty.
+    Returns `Data`, its index vectors in the release's class-sorted order, those of protocol 3 in the published one;
+    `validation` is empty.
     Raises `UserError` for a missing folder, a partly present set, a damaged, foreign or malicious batch, labels that
     are not the published ones, and an impossible protocol.
     """
@@ -62,9 +66,11 @@ def load(data_dir, protocol=1, known_classes=tuple(range(7))):
     if sample and not folder.samefile(data_dir):
         print(f"No full CIFAR-10 in {data_dir}: using the sample of {len(labels):,} images in {folder}; "
               f"for all of it run `{fetch_command(data_dir)}`.", file=sys.stderr)
-    by_rank = np.argsort(rank).astype(np.int32)
-    query, labelled, gallery = (by_rank[role] for role in _roles(rank[by_rank], protocol, known_classes))
-    return Data(images, labels, query, labelled, unlabelled=gallery, gallery=gallery, validation=by_rank[:0],
+    order = np.argsort(positions if protocol == 3 else rank).astype(np.int32)
+    test = positions[order] // PER_BATCH == len(BATCHES) - 1
+    roles = (test, test & ~test, ~test) if protocol == 3 else _roles(rank[order], protocol, known_classes)
+    query, labelled, gallery = (order[role] for role in roles)
+    return Data(images, labels, query, labelled, unlabelled=gallery, gallery=gallery, validation=order[:0],
                 class_names=CLASS_NAMES, source=_source(folder, sample, images, labels), positions=positions)
 
 
@@ -90,14 +96,14 @@ def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
 
 
 def _roles(rank, protocol, known_classes):
-    """Masks (query, labelled, gallery), bool [N] each, of the images of the given ranks, int [N]."""
+    """Masks (query, labelled, gallery) of protocol 1 or 2, bool [N] each, of the images of the given ranks, int [N]."""
     label, place = np.divmod(rank, PER_CLASS)
     if protocol == 1:
         query = place % 60 == 0
         labelled = ~query & (place - place // 60 - 1 < 500)  # the place among its class's 5,900 others
         return query, labelled, ~query & ~labelled
     if protocol != 2:
-        raise UserError(f"protocol {protocol!r} is unknown; it must be 1 or 2.")
+        raise UserError(f"protocol {protocol!r} is unknown; it must be 1, 2 or 3.")
     if len(set(known_classes)) < len(known_classes) or not set() < set(known_classes) < set(range(len(CLASS_NAMES))):
         raise UserError(f"known_classes {known_classes!r} must name one to nine of the labels 0 to 9, each once.")
     train, known = place < PER_CLASS // 2, np.isin(label, list(known_classes))

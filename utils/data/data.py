@@ -48,6 +48,11 @@ class Data(NamedTuple):
     names: np.ndarray | None = None  # str [N], files of pictures in `folder`, where vectors come with some
     folder: Path | None = None
 
+    @property
+    def training(self):
+        """What a method without labels may learn from: the labelled and the unlabelled images, int32, ascending."""
+        return np.union1d(self.labelled, self.unlabelled)
+
 
 def digest(images, labels):
     """SHA-256, hexadecimal, of the bytes of `images`, uint8 [N, 32, 32, 3], and then `labels`, bool [N, L]."""

@@ -1,10 +1,10 @@
 """Vectors that people already have, from any model: read, checked and split.
 
     python train.py --embeddings=vectors.npz
-    python -m utils.data embeddings --features=lite2.npy --data_dir=cifar10 --out=cifar10_lite2.npz
+    python -m utils.data embeddings --features lite0.npy lite2.npy --data_dir=cifar10 --out=cifar10_lite.npz
 
-The second gives features of CIFAR-10's images, in the order in which `cifar10.load` has them, labels and the release's
-split.
+The second joins features of a data set's images, in the order in which they are loaded, and gives them its labels and
+its split.
 
 They lie in a .npz file, or, where they are larger than memory, in a folder of .npy files of the same names, whose
 `features.npy` is mapped and never loaded whole:
@@ -14,6 +14,7 @@ They lie in a .npz file, or, where they are larger than memory, in a folder of .
     query, gallery, labelled, unlabelled    all four or none: int indices, or bool [N]
     class_names    str [L]; left out, classes are called by their numbers
     names          str [N]; left out, there are none. Files of pictures, beside the file or in the folder, to show
+    part           str, of the data set that the vectors are of: "the sample"; left out, it is "all"
 
 Where there are no roles, a split is made once and kept beside the vectors (see `split`).
 """
@@ -27,7 +28,7 @@ from utils.data.data import Data, Source
 from utils.errors import UserError
 
 ROLES = ("query", "gallery", "labelled", "unlabelled")
-KEYS = {"features", "labels", "class_names", "names", *ROLES}
+KEYS = {"features", "labels", "class_names", "names", "part", *ROLES}
 SHARE, MOST = 10, 100  # of a class's vectors one in SHARE is a query, MOST at most
 CHUNK = 2 ** 22  # bytes that are read at once
 
@@ -59,7 +60,7 @@ def load(path, seed=0):
     _check_roles(roles, labels, path)
     for role in ROLES:
         digest.update(roles[role])
-    source = Source("embeddings", "all", digest.hexdigest(),
+    source = Source("embeddings", str(found.get("part", "all")), digest.hexdigest(),
                     f"{Path(path).name}, {features.dtype} {list(features.shape)}")
     return Data(features, labels, validation=roles["query"][:0], source=source, **roles,
                 class_names=_class_names(found.get("class_names"), path, labels.shape[1]),
@@ -104,17 +105,6 @@ def split(labels, seed):
         query[generator.choice(members, count, replace=False)] = True
     roles = {"query": query, "gallery": known & ~query, "labelled": known & ~query, "unlabelled": ~query}
     return {role: np.flatnonzero(mask).astype(np.int32) for role, mask in roles.items()}
-
-
-def write(path, features, data):
-    """Write `features`, float [N, D] of the images of `data`, in their order, with its labels, roles and class names to
-    `path`, .npz. Raises UserError where they do not fit, or the file cannot be written."""
-    if len(features) != len(data.images):
-        raise UserError(f"the features are {list(features.shape)}, but there are {len(data.images)} images; make them "
-                        "of all images, in the order in which they are loaded")
-    with files.whole(path) as file:
-        np.savez(file, features=features, labels=data.labels, class_names=np.array(data.class_names),
-                 **{role: getattr(data, role) for role in ROLES})
 
 
 def _read(path, wanted):

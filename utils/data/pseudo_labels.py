@@ -26,11 +26,12 @@ class PseudoLabels(NamedTuple):
 def fit(features, data):
     """`PseudoLabels` of the unlabelled images of `data`, from features float [N, D] of all its images.
 
-    Raises UserError where the features do not fit the data or are not finite.
+    Raises UserError where the features do not fit the data or are not finite, and where no image is labelled.
     """
     if features.ndim != 2 or len(features) != len(data.images):
         raise UserError(f"the features are {list(features.shape)}, but there are {len(data.images)} images; make them "
                         "of all images, in the order in which they are loaded")
+    splits.check_there(len(data.labelled), "labelled")
     labelled, unlabelled = (np.asarray(features[role], np.float32) for role in (data.labelled, data.unlabelled))
     if not (np.isfinite(labelled).all() and np.isfinite(unlabelled).all()):
         raise UserError("the features hold numbers that are not finite; make them again")

@@ -58,14 +58,14 @@ def similarity(path, data):
         1,000 queries by 54,000 gallery images of protocol 1, both in the release's order.
     Returns `Matrix`, rows as `data.query`, columns as `data.gallery`; None where there is no such file, or the data
     are not CIFAR-10.
-    Raises `UserError` for an unreadable file, a missing key, another shape, other values, and for protocol 2.
+    Raises `UserError` for an unreadable file, a missing key, another shape, other values, and for another protocol.
     """
     if data.positions is None or not Path(path).is_file():
         return None
     rank = np.argsort(cifar10._release_order())[data.positions]
     query, _, gallery = cifar10._roles(np.arange(cifar10.N_IMAGES), protocol=1, known_classes=())
     if not (query[rank[data.query]].all() and gallery[rank[data.gallery]].all()):
-        raise UserError(f"{path} is the ground truth of protocol 1; under protocol 2 leave its path empty.")
+        raise UserError(f"{path} is the ground truth of protocol 1; under another set cifar10_label_sim_path to \"\".")
     rows, columns = np.cumsum(query)[rank[data.query]] - 1, np.cumsum(gallery)[rank[data.gallery]] - 1
     matrix = scipy.sparse.csr_matrix(_published(path, (int(query.sum()), int(gallery.sum()))))
     return Matrix(matrix[rows][:, columns])

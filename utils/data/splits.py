@@ -28,33 +28,47 @@ def check_classes(there, config):
 
 def check_batch(batch_size, there, kind):
     """UserError where a batch asks for more images of some kind than are there."""
+    check_there(there, kind)
     if batch_size > there:
         raise UserError(f"batch_size is {batch_size}, but there are {there} {kind} images; "
                         f"set batch_size to {there} or less")
 
 
-def hold_back(data, config):
-    """Take `n_validation` labelled images, as many of each class, out of training, to be validation queries.
+def check_there(there, kind):
+    """UserError where there are no images of a kind that is to be learned from."""
+    if there == 0:
+        raise UserError(f"there are no {kind} images to learn from; set another protocol or method")
 
-    Returns `data` with them as `validation` and not as `labelled`, and as it is where it has a validation set of its
-    own. Says so where not as many can be held back. Raises UserError where that is none, or all of a class.
+
+def hold_back(data, config, role="labelled"):
+    """Take `n_validation` images, as many of each class, out of training, to be validation queries.
+
+    role: of whose images they are taken: "labelled", or "training" for a method without labels, which then only say
+    what is alike in them. Returns `data` with them as `validation` and out of that role, and as it is where it has a
+    validation set of its own. Says so where not as many can be held back. Raises UserError where that is none, or all
+    of a class.
     """
     if len(data.validation):
         return data
-    labels = data.labels[data.labelled].argmax(1)
+    images = getattr(data, role)
+    images = images[data.labels[images].any(1)]
+    check_there(len(images), role)
+    labels = data.labels[images].argmax(1)
     classes, counts = np.unique(labels, return_counts=True)
     each = config.n_validation // len(classes)
     if not 0 < each < counts.min():
-        raise UserError(f"n_validation is {config.n_validation}, but there are {len(labels)} labelled images of "
+        raise UserError(f"n_validation is {config.n_validation}, but there are {len(labels)} {role} images of "
                         f"{len(classes)} classes; set it to fewer, and at least one of each class")
-    held = np.concatenate([data.labelled[labels == c][-each:] for c in classes])
+    held = np.concatenate([images[labels == c][-each:] for c in classes])
     if len(held) != config.n_validation:
         print(f"n_validation is {config.n_validation}: {len(held)} are held back, {each} of each of "
               f"{len(classes)} classes")
-    return data._replace(labelled=np.setdiff1d(data.labelled, held), validation=held)
+    out_of = ("labelled", "unlabelled") if role == "training" else ("labelled",)
+    return data._replace(validation=held, **{each: np.setdiff1d(getattr(data, each), held) for each in out_of})
 
 
-def held_back_gallery(data):
-    """What held-back images are searched in, int32 indices: every tenth image of the gallery, but none of them."""
-    tenth = data.gallery[::10]
-    return tenth[~np.isin(tenth, data.validation)]
+def held_back_gallery(data, role="labelled"):
+    """What held-back images, taken of the role as by `hold_back`, are searched in, int32 indices, none of them among
+    them: every tenth image of the gallery, or where they are "training" images all others of these."""
+    gallery = data.training if role == "training" else data.gallery[::10]
+    return gallery[~np.isin(gallery, data.validation)]

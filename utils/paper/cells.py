@@ -14,7 +14,10 @@ from config import METHODS as KINDS
 from config import Config
 from model.backbones import NETWORKS
 from utils import files, methods
+from utils.data import sets
+from utils.data.data import Source
 from utils.errors import UserError
+from utils.session import pretrained
 from utils.settings import FREE as FREE_IN_TRAINING
 from utils.settings import differences, idle, released
 from utils.training.logs import scalars
@@ -23,7 +26,7 @@ UNNAMED_METHOD = "gpq"  # no cell's name, and no old cell's JSON, says it
 FILES = {"ImagNet_pretrained_path", "embeddings"}  # whose names tell cells apart
 ELSEWHERE = FREE_IN_TRAINING - FILES - {"total_epochs", "n_DB"}  # where files lie and how often
 FREE = ELSEWHERE | FILES  # what a cell's numbers do not depend on; of a file in FILES, its name tells which
-OWN = {"n_book", "bn_word", "seed"}  # what every cell has of its own, and how its name begins
+OWN = {"n_book", "bn_word", "N_books", "N_words", "seed"}  # what every cell has of its own, and how its name begins
 POINTS = 60  # of a curve
 PASSES = 3  # the backward pass costs two forward ones
 
@@ -64,7 +67,9 @@ def trained_with(training):
 
 def name(config):
     """The name of the cell of these settings: method or bits, seed, then what else is unusual."""
-    return "-".join([config.final_checkpoint.stem, f"seed{config.seed}", *unusual(config)])
+    stem = config.final_checkpoint.stem
+    method = [] if config.method in (UNNAMED_METHOD, stem) else [config.method]
+    return "-".join([*method, stem, f"seed{config.seed}", *unusual(config)])
 
 
 def unusual(config):
@@ -96,18 +101,45 @@ def cost(configs):
     """What the trainings cost on all of CIFAR-10: (PFLOP, hours on two cores)."""
     total = hours = 0
     for config in configs:
-        labelled = 5000 if config.protocol == 1 else 3000 * len(config.known_classes)
-        labelled -= config.n_validation if config.eval_term else 0
-        batches = len(methods.METHODS[config.method].draws)  # of a step; an epoch shows each labelled image once
-        one = pflop(batches * labelled * config.total_epochs, config)
+        draws = methods.METHODS[config.method].draws  # an epoch shows each image of the first role once
+        images = _role_sizes(config)[draws[0]] - (config.n_validation if config.eval_term else 0)
+        one = pflop(len(draws) * images * config.total_epochs, config)
         total, hours = total + one, hours + one / NETWORKS[config.backbone].pflop_per_hour
     return total, hours
+
+
+def _role_sizes(config):
+    """{role: images} of CIFAR-10 that training may draw from."""
+    labelled = {1: 5000, 2: 3000 * len(config.known_classes), 3: 0}[config.protocol]
+    queries = {1: 1000, 2: 3000 * (10 - len(config.known_classes)), 3: 10_000}[config.protocol]
+    return {"labelled": labelled, "training": 60_000 - queries}
 
 
 def pflop(images, config):
     """What training on that many images takes, 10^15 floating-point operations, a multiply-add being two."""
     towers = 3 / 2 if getattr(config, "lam_u", 0) else 1  # pseudo-labels take the unlabelled half twice
+    towers *= methods.METHODS[config.method].views
     return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * towers * images / 1e15
+
+
+def awaited(config):
+    """What a cell waits for, in words: the file of its vectors, or of its pretrained F, that is not there; None where
+    nothing is missing."""
+    path = config.embeddings or config.ImagNet_pretrained_path
+    if not path or Path(path).exists():
+        return None
+    if not config.embeddings:
+        return f"{path}, which pretrain.py makes"
+    return (f"{path}, which is made by python encode.py --features_only and python -m utils.data embeddings, as "
+            "docs/results.md says")
+
+
+def check_data(configs):
+    """UserError where one of the cells that wait for nothing would be trained on the sample."""
+    for config in {(config.data_dir, config.embeddings): config for config in configs if not awaited(config)}.values():
+        if sets.load(config).source.part != "all":
+            raise UserError(f"reproducing the paper needs all of CIFAR-10, and {config.embeddings or config.data_dir} "
+                            "has the sample; run `python -m utils.cifar10 fetch`, or try --smoke")
 
 
 def load(path, config):
@@ -138,13 +170,22 @@ def accelerated(config):
 
 
 def save(path, config, training, evaluation, ran):
-    """Keep a cell: the command that was run, what lies beside its checkpoint, its curves, what was measured, and what
-    it cost."""
-    cell = {"command": ran, "training": training, "curves": _curves(Path(config.model_save_path) / "logs"),
-            "evaluation": evaluation, "PFLOP": round(pflop(training["images"], config), 4),
-            "hardware": training["device"], "commit": training["commit"]}
+    """Keep a cell: the command that was run, what lies beside its checkpoint, what that started from, its curves, what
+    was measured, and what it cost."""
+    cell = {"command": ran, "training": training, "start": _start(config, training),
+            "curves": _curves(Path(config.model_save_path) / "logs"), "evaluation": evaluation,
+            "PFLOP": round(pflop(training["images"], config), 4), "hardware": training["device"],
+            "commit": training["commit"]}
     with files.whole(path) as file:
         file.write(f"{json.dumps(cell, indent=1)}\n".encode())
+
+
+def _start(config, training):
+    """What F knew before the training, in words."""
+    if config.embeddings:
+        return f"the vectors {Source.from_json(training['data']).origin}"
+    path = config.ImagNet_pretrained_path
+    return pretrained.provenance(path) if training["initial"] == path else training["initial"]
 
 
 def _curves(logs):

@@ -37,6 +37,26 @@ def draw_table(path, grid):
     return ["## mAP of the queries of each class", "", *tables.markdown(["", *names], rows)]
 
 
+def draw_costs(path, grid):
+    """As `draw_table`, and beside it what else there is to say of each place: unquantised mAP, distinct codes, seconds
+    of a training, and what F started from."""
+    rows = []
+    for place, done in grid.items():
+        found, trained = [kept.cell["evaluation"] for kept in done], [kept.cell["training"] for kept in done]
+        if done:
+            rows.append([", ".join(place), tables.summary([each["unquantised_mAP"] for each in found]),
+                         ", ".join(str(each["distinct_codes"]) for each in found),
+                         ", ".join(f"{each['seconds']:.0f}" for each in trained),
+                         "; ".join(dict.fromkeys(kept.cell["start"] for kept in done))])
+    return ["## What it took", "", *tables.markdown(["", "un-quantised mAP", "distinct codes", "seconds", "F's start"],
+                                                    rows), "", *draw_table(path, grid)]
+
+
+def draw_both(path, grid):
+    """What `draw_table` and `draw_embedding` draw, the latter beside `path`."""
+    return [*draw_table(path, grid), "", *draw_embedding(path.with_name(f"{path.stem}_tsne.png"), grid)]
+
+
 def draw_bars(path, grid):
     rows, columns = tables.unique(grid)
     series = {row: [tables.spread(grid[row, column]) for column in columns] for row in rows}

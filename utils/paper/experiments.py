@@ -3,9 +3,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from config import GPQ
-from utils.paper.drawing import draw_bars, draw_embedding, draw_surface, draw_table, draw_voronoi
+from utils.paper.drawing import draw_bars, draw_both, draw_costs, draw_embedding, draw_surface, draw_table, draw_voronoi
 
-BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks
+BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks of GPQ
+BOOKS = {16: 4, 32: 8, 64: 16}  # bits: codebooks of SPQ
 LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)
 SCRATCH = {"ImagNet_pretrained_path": ""}
 PRETRAINED = {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}
@@ -13,16 +14,42 @@ STARTS = {"from scratch": SCRATCH, "F from CIFAR-100": PRETRAINED}
 VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "lam_2": 0.0},
             "GPQ-T": {"metric_loss": "triplet"}}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
+# What the rows of `imagenet` start from and how they are trained. The command line comes before a schedule.
+VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
+           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
+SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
+NETWORKS = {  # steps of 100 + 100 images, 1,000 and 200
+    "modified VGG, pretrained F": ("./models/ImageNet_pretrained.mat",
+                                   {**SHORT, "batch_size": 100, "total_epochs": 20}),
+    "modified VGG, taught F (beyond the paper)": ("./models/ImageNet_taught.mat",
+                                                  {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
+VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
+HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
+NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
+
+RESNET = {"ImagNet_pretrained_path": "./models/CIFAR100_resnet18.mat"}
+SPQ_ROWS = {
+    "SPQ, batch normalisation frozen after the first measurement (release)": {},
+    "SPQ, batch normalisation never frozen": {"bn_after_eval": "train"},
+    "SPQ-C": {"variant": "spq_c"}, "SPQ-H": {"variant": "spq_h"}, "SPQ-S, F from CIFAR-100": RESNET}
+SPQ_PAPER = ("Jang and Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021, "
+             "which was not at hand: 0.793 as its authors repeat it (github.com/youngkyunJang/SPQ, issue 6), 0.812 as "
+             "a summary of it says, 0.768 from memory, unchecked; best of the evaluations on the queries, of more than "
+             "2,000 epochs")
 PAPER = "Jang and Cho, Generalized Product Quantization Network for Semi-supervised Image Retrieval, CVPR 2020"
 
 
 class Cell(NamedTuple):
-    """Where a training stands in its table, what it sets, `method` among it, and which mAP of it stands there."""
+    """Where a training stands in its table, what it sets, `method` among it, and which mAP of it stands there.
+
+    schedule: settings that it has where the command line and config.py do not say others.
+    """
 
     row: str
     column: str
     settings: dict
     measure: str = "mAP"
+    schedule: dict = {}
 
 
 class Published(NamedTuple):
@@ -94,13 +121,45 @@ def figure1(bits, seeds, given):
     return over(bits, seeds, {"len_code 2": {"len_code": 2, **SCRATCH}})
 
 
+def imagenet(bits, seeds, given):
+    """What ImageNet knows, by three roads: vectors of a network trained on it, and the paper's network, pretrained."""
+    path = given.get("embeddings")
+    paths = {"the vectors given": path} if path and path not in VECTORS.values() else VECTORS
+    vectors = {row: {"embeddings": path, **GPQ.implied({"embeddings": path})} for row, path in paths.items()}
+    return [*(cell._replace(schedule={**VECTOR_SCHEDULE, **HIDDEN[b]}) for b in bits
+              for cell in over([b], seeds, vectors)),
+            *(cell._replace(schedule=schedule) for row, (path, schedule) in NETWORKS.items()
+              for cell in over(bits, min(seeds, NETWORK_SEEDS), {row: {"ImagNet_pretrained_path": path}}))]
+
+
+def over_spq(bits, seeds, rows):
+    """Every row of SPQ at every bit length and seed; rows: {name: settings}."""
+    return [Cell(row, column(b), {"method": "spq", **settings, "N_books": BOOKS[b], "N_words": 16, "seed": seed})
+            for row, settings in rows.items() for b in bits for seed in range(seeds)]
+
+
+def spq(bits, seeds, given):
+    """The ablations of SPQ's paper; SPQ-Q has one codebook and so a length of its own."""
+    plain = [Cell("SPQ-Q, one codebook of 256 words", column(8),
+                  {"method": "spq", "variant": "spq_q", "N_books": 8, "N_words": 256, "seed": seed})
+             for seed in range(seeds)]
+    return [*over_spq(bits, seeds, SPQ_ROWS), *plain]
+
+
+def both(bits, seeds, given):
+    """GPQ and SPQ on the same images, all ranks counted for both."""
+    gpq = over(bits, seeds, {"GPQ, a tenth of the images labelled": SCRATCH})
+    return [*gpq, *over_spq(bits, seeds, {"SPQ, no labels": {"protocol": 1, "n_DB": 54_000}})]
+
+
 class Experiment(NamedTuple):
     """A table or figure.
 
     `cells(bits, seeds, given)` lists the `Cell`s that it is made of under the settings `given` of `method`. `draw(path,
     grid)` draws it from {(row, column): [cells.Kept]}, not all empty, and returns further lines of Markdown.
-    `published`: the rows that papers print. `note`: what a reader of the table must know besides. `held_back`: whether
-    held-back images are the queries.
+    `lengths`: {bits that may be asked for: codebooks}, `bits`: those that are where none are named. `published`: the
+    rows that papers print. `note`: what a reader of the table must know besides. `held_back`: whether held-back images
+    are the queries.
     """
 
     title: str
@@ -112,6 +171,7 @@ class Experiment(NamedTuple):
     note: str = ""
     held_back: bool = False
     method: str = "gpq"
+    lengths: dict = BITS
 
     @property
     def kept(self):
@@ -119,14 +179,20 @@ class Experiment(NamedTuple):
         return "held_back" if self.held_back else "cells"
 
 
-def at_each_length(figures):
-    return dict(zip(map(column, BITS), figures, strict=True))
+def at_each_length(figures, lengths=BITS):
+    return dict(zip(map(column, lengths), figures, strict=True))
 
 
+def rerun(mean_ap, number, how):
+    """A row of SPQ's release as somebody else ran it."""
+    return Published(f"the release, run by others, {how}", {column(32): mean_ap},
+                     f"github.com/youngkyunJang/SPQ, issue {number}; best of the evaluations on the queries")
+
+
+TABLE2 = Published("the paper", at_each_length((0.858, 0.869, 0.878, 0.883)), f"{PAPER}, table 2")
 EXPERIMENTS = {
     "table2": Experiment(
-        "CIFAR-10, protocol 1 (table 2)", table2, draw_table,
-        published=(Published("the paper", at_each_length((0.858, 0.869, 0.878, 0.883)), f"{PAPER}, table 2"),),
+        "CIFAR-10, protocol 1 (table 2)", table2, draw_table, published=(TABLE2,),
         note="Classifier alone: F and a softmax layer, trained on the labelled images only (Sablayrolles et al., How "
              "should we evaluate supervised hashing?, ICASSP 2017). Its code is the class that it predicts, 4 bits, so "
              "there is no length to vary; both of its columns are of the same trainings."),
@@ -139,4 +205,23 @@ EXPERIMENTS = {
     "figure1": Experiment("Voronoi cells of a codebook (lower figure 1)", figure1, draw_voronoi, (48,), 1),
     "choices": Experiment("What to choose, protocol 1, by held-back labelled images as queries", choices, draw_table,
                           (12, 48), 1, held_back=True),
+    "imagenet": Experiment(
+        "ImageNet's knowledge, protocol 1", imagenet, draw_costs, seeds=5, published=(TABLE2,),
+        note="ImageNet's classes include CIFAR-10's; the paper's F starts from ImageNet too. The vectors are what "
+             "EfficientNet-Lite, trained on ImageNet, sees in each image enlarged to 224 x 224, and F is a small "
+             "network on them. The taught F learned pseudo-labels of unlabelled images, which a classifier on such "
+             "vectors gave after it had seen the 5,000 labels. Each row has a short schedule of its own; the cells' "
+             "commands say it."),
+    "spq": Experiment(
+        "SPQ on CIFAR-10, its own protocol, mAP@1000", spq, draw_table, tuple(BOOKS), 1, method="spq", lengths=BOOKS,
+        published=(Published("the paper", at_each_length((0.768, 0.793, 0.812), BOOKS), SPQ_PAPER),
+                   rerun(0.7747, 6, "5,000 epochs"), rerun(0.7728, 6, "4,500 epochs"),
+                   rerun(0.7673, 7, "2,800 epochs"), rerun(0.7842, 7, "3,800 epochs, pinned versions")),
+        note="206 epochs a training, up to the first zero of the learning rate; the last epoch counts, and nothing is "
+             "chosen by the queries. SPQ-S starts from F as trained on CIFAR-100's labels by `python pretrain.py "
+             "--backbone=resnet18 --out=models/CIFAR100_resnet18.mat`, where the paper takes ImageNet's."),
+    "both": Experiment(
+        "GPQ and SPQ side by side on CIFAR-10, protocol 1, both from random weights", both, draw_both, (32,), 1,
+        method="spq", lengths={32: BOOKS[32]},
+        note="GPQ learns from 5,000 labelled images and 54,000 others, SPQ from all 59,000 without labels."),
 }

@@ -4,6 +4,7 @@ from sklearn.preprocessing import normalize
 
 from model.tf1 import tf
 from utils.data import sets
+from utils.methods import METHODS
 from utils.retrieval.encoder import Encoder
 from utils.session import machine
 from utils.training import task as tasks
@@ -13,15 +14,15 @@ from utils.training.folder import initialise
 def class_features(config, checkpoint, each):
     """The first `each` gallery images of every class, by `checkpoint`.
 
-    config: settings of GPQ. Returns (features float32 [N, M * d], every sub-vector l2-normalised, labels int64 [N],
-    class names). Raises UserError as `sets.load` and `checkpoints.restore`.
+    Returns (features float32 [N, D] as the method's `vectors` makes them, labels int64 [N], class names). Raises
+    UserError as `sets.load` and `checkpoints.restore`.
     """
     data = sets.load(config)
     chosen = _of_each_class(data, data.gallery, each)
     with tf.Graph().as_default(), machine.session(config) as session:
         features, _ = Encoder(config, session, checkpoint, like=data.images)(data.images, "encoding", chosen)
-    unit = normalize(features.reshape(-1, config.len_code)).reshape(features.shape)
-    return unit, data.labels[chosen].argmax(1), data.class_names
+    vectors = METHODS[config.method].vectors(features, config)
+    return vectors, data.labels[chosen].argmax(1), data.class_names
 
 
 def sub_space(config, checkpoint=None, each=50):

@@ -7,7 +7,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.retrieval.search import DISTANCES, Gallery, distinct
+from utils.retrieval.search import DISTANCES, Gallery, distinct, named
 
 KEYS = ("packed_codes", "codebooks", "made_of", "labels", "names", "distance", "added")
 
@@ -17,7 +17,8 @@ class Database:
     """A gallery of N pictures as codes, each of which names one codeword in each of M codebooks of K = 2^b codewords.
 
     The M codewords of a code, joined (product quantization) or added (additive quantization), are the vector that
-    stands for the picture: its reconstruction. Raises ValueError where `distance` is not one of search.DISTANCES.
+    stands for the picture: its reconstruction. Raises ValueError where `distance` is not one of search.DISTANCES, and
+    for "norms", which are taken in each codebook, of codewords that are added.
     """
 
     codes: np.ndarray  # uint8 [N, M], the codeword's index in each codebook
@@ -25,17 +26,22 @@ class Database:
     labels: np.ndarray | None  # bool [N, L], the labels of each picture, or None where nobody knows
     made_of: dict  # JSON-able: what the database was made from (checkpoint, data, settings)
     names: np.ndarray | None = None  # str [N], file names of a user's own pictures
-    distance: str = "inner"  # M - <query, reconstruction>; or "squared": Euclidean, squared
+    distance: str = "inner"  # M - <query, reconstruction>; "squared": Euclidean, squared; "norms": see search.blocks
     added: bool = False  # the codewords are added, not joined
 
     def __post_init__(self):
         if self.distance not in DISTANCES:
             raise ValueError(f"distance is {self.distance!r}, not one of {DISTANCES}")
+        if self.distance == "norms" and self.added:
+            raise ValueError("a sum of norms over the codebooks is of codewords that are joined, not added")
 
     @cached_property
     def gallery(self):
         """The `search.Gallery` of these codes, found at its first use and kept."""
         codes, inverse, counts = distinct(self.codes)
+        if self.distance == "norms":
+            return Gallery(named(codes, self.codebooks.shape[1]), inverse, counts, len(self.codebooks), self.distance,
+                           self.codebooks)
         vectors = reconstruct(self.codebooks, codes, self.added)
         return Gallery(vectors, inverse, counts, len(self.codebooks), self.distance)
 

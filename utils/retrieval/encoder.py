@@ -2,15 +2,13 @@
 import numpy as np
 from tqdm import tqdm
 
-from model import backbones
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval.database import Database
-from utils.session import checkpoints, imagenet, machine
+from utils.session import checkpoints, machine
 
 PICTURES, VECTORS = 250, 4096  # in a batch
-ENLARGED = 32  # images of 224 x 224 in a batch
 
 
 class Encoder:
@@ -46,13 +44,7 @@ class Encoder:
         if images.shape[1:] != tuple(self._images.shape[1:].as_list()):
             raise UserError(f"the network takes {self._images.shape[1:].as_list()} numbers, and was given "
                             f"{list(images.shape[1:])}; give it what it was trained on")
-        parts, count = [], len(images if rows is None else rows)
-        with tqdm(total=count, desc=title, unit="image", disable=None if title else True) as bar:
-            for start in range(0, count, self._batch):
-                part = slice(start, start + self._batch)
-                batch = images[part if rows is None else rows[part]]
-                parts.append(self._session.run(wanted, {self._images: batch}))
-                bar.update(len(batch))
+        parts = by_batch(self._session, wanted, self._images, images, self._batch, title, rows)
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def codebooks(self):
@@ -66,17 +58,19 @@ class Encoder:
                         self._method.added)
 
 
-def pretrained_features(images, config, session):
-    """What the network of `config`, with the weights of ImageNet, sees in images uint8 [N, 32, 32, 3] before its last
-    layer: float16 [N, 1280]. Raises UserError where the weights are not installed."""
-    network = backbones.network(config.backbone)
-    placeholder = tf.placeholder(tf.uint8, [None, *images.shape[1:]])
-    seen = backbones.features(config.backbone, network.standardise(placeholder), None, training=False,
-                              side=config.input_side).raw
-    imagenet.load(session, network.imagenet, network.scope)
-    parts = [session.run(seen, {placeholder: images[start:start + ENLARGED]}).astype(np.float16)
-             for start in tqdm(range(0, len(images), ENLARGED), "encoding", unit=f"{ENLARGED} images", disable=None)]
-    return np.concatenate(parts)
+def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, first=0):
+    """Yields what `session` makes of `wanted`, a list of tensors, for `size` images at a time: a list of arrays each.
+
+    images: what `placeholder` takes, [N, ...], read a batch at a time; rows: int indices of those to take, or None for
+    all; first: how many of these to leave out. With a `title` a progress bar shows.
+    """
+    count = len(images if rows is None else rows)
+    with tqdm(total=count, initial=first, desc=title, unit="image", disable=None if title else True) as bar:
+        for start in range(first, count, size):
+            part = slice(start, start + size)
+            batch = images[part if rows is None else rows[part]]
+            yield session.run(wanted, {placeholder: batch})
+            bar.update(len(batch))
 
 
 def made_of(config, checkpoint):

@@ -31,16 +31,16 @@ def question(data, config):
     return Question(data.query, data.gallery, found)
 
 
-def held_back_question(data):
-    """The held-back images as queries in a part of the gallery, so that the queries stay unseen."""
-    gallery = splits.held_back_gallery(data)
+def held_back_question(data, config):
+    """The held-back images as queries in a part of what is there, so that the queries stay unseen."""
+    gallery = splits.held_back_gallery(data, METHODS[config.method].draws[0])
     return Question(data.validation, gallery,
                     relevance.SharedLabels(data.labels[data.validation], data.labels[gallery]))
 
 
 def held_back_map(encoder, data, config):
     """mAP of the held-back images as queries, by the weights that `encoder` has."""
-    asked = held_back_question(data)
+    asked = held_back_question(data, config)
     queries, _ = encoder(data.images, rows=asked.queries)
     codes = encoder.codes(data.images, rows=asked.gallery)
     return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB)
@@ -57,8 +57,8 @@ MEASURES = {"held_back_mAP": held_back_map, "test_accuracy": accuracy}
 
 
 def evaluate(config, checkpoint, held_back=False):
-    """Encode the queries and the gallery with `checkpoint` and measure the retrieval; with `held_back` the labelled
-    images that `config` holds back and their gallery instead, so that the queries stay unseen.
+    """Encode the queries and the gallery with `checkpoint` and measure the retrieval; with `held_back` the images
+    that `config` holds back and their gallery instead, so that the queries stay unseen.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
     (inner product of what the method compares unquantised), `distinct_codes`, `queries`, `gallery`, `class_mAP`
@@ -67,8 +67,8 @@ def evaluate(config, checkpoint, held_back=False):
     """
     data = sets.load(config)
     if held_back:
-        data = splits.hold_back(data, config)
-    asked = held_back_question(data) if held_back else question(data, config)
+        data = splits.hold_back(data, config, METHODS[config.method].draws[0])
+    asked = held_back_question(data, config) if held_back else question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         queries, _ = encoder(data.images, "encoding the queries", asked.queries)
@@ -85,7 +85,7 @@ def evaluate(config, checkpoint, held_back=False):
             "mAP_stable": metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
                                                          ties="stable"),
             "unquantised_mAP": unquantised.mean(),
-            "distinct_codes": len(database.gallery.vectors), "queries": len(queries), "gallery": len(codes),
+            "distinct_codes": len(database.gallery.counts), "queries": len(queries), "gallery": len(codes),
             "class_mAP": {name: precisions[labels[:, k]].mean() for k, name in enumerate(data.class_names)
                           if labels[:, k].any()},
             "ranks": ranks.tolist(), "precision": precision.tolist(), "recall": recall.tolist()}

@@ -23,7 +23,8 @@ def average_precision(database, queries, relevance, n_DB, ties="expected"):
     """AP of each query, float64 [Q], between 0 and 1.
 
     The sum of the precisions at the relevant ones of the first n_DB ranks (all ranks of a smaller gallery),
-    divided by the number of relevant ones found there; a query that finds none counts 0 (release).
+    divided by the number of relevant ones found there; a query that finds none counts 0. So do GPQ's release, with all
+    ranks, and SPQ's, which calls n_DB Top_N.
 
     database: `Database` of N pictures. queries: float32 [Q, D] features. relevance: of Q queries and N pictures.
     ties: "expected" is the exact mean over all orders of the pictures at equal distance (McSherry and Najork,
@@ -103,7 +104,7 @@ def _average_precision(gallery, queries, relevance, n_DB, ties):
 def _expected(gallery, relevance, cut, rows, distances):
     """AP over the first `cut` ranks, ties in all orders, of a part of a block: float64 [b]."""
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(gallery.inverse) + 1))])
-    return np.array([_expected_ap(*_tie_groups(distance, gallery, relevance.places(q)), cut, harmonic)
+    return np.array([_expected_ap(*_tie_groups(distance, gallery, relevance.places(q), cut), cut, harmonic)
                      for q, distance in zip(rows, distances, strict=True)])
 
 
@@ -113,8 +114,10 @@ def _stable(gallery, relevance, cut, rows, distances):
     for q, distance in zip(rows, distances, strict=True):
         relevant = np.zeros(len(gallery.inverse), bool)
         relevant[relevance.places(q)] = True
-        order, _ = ascending(distance[gallery.inverse])
-        found.append(_ap(relevant[order[:cut]]))
+        each = distance[gallery.inverse]
+        near = _first(each, cut)
+        order, _ = ascending(each[near])
+        found.append(_ap(relevant[near][order[:cut]]))
     return np.array(found)
 
 
@@ -122,20 +125,28 @@ def _hits(gallery, relevance, ranks, rows, distances):
     """Expected relevant ones up to each rank, float64 [b, R], and in all, float64 [b], of a part of a block."""
     hits, relevant = np.empty((len(rows), len(ranks))), np.empty(len(rows))
     for row, (q, distance) in enumerate(zip(rows, distances, strict=True)):
-        end, found = _tie_groups(distance, gallery, relevance.places(q))
+        end, found = _tie_groups(distance, gallery, relevance.places(q), len(gallery.inverse))
         hits[row], relevant[row] = np.interp(ranks, end, found), found[-1]  # hits rise evenly within a group
     return hits, relevant
 
 
-def _tie_groups(distance, gallery, places):
-    """Ranks and relevant ones, int64 [1 + G] from 0, up to the end of each of the G groups at equal distance.
+def _first(distance, cut):
+    """Which of `distance` float32 [N] have a say in the first `cut` ranks, as an index; all others lie behind them."""
+    return slice(None) if cut >= len(distance) else search.nearest(distance, cut)
+
+
+def _tie_groups(distance, gallery, places, cut):
+    """Ranks and relevant ones, int64 [1 + G] from 0, up to the end of each of the G groups at equal distance that the
+    first `cut` ranks reach, at least.
 
     `distance` float32 [U] of each distinct code of `gallery`, `places` int64 [R] of its relevant ones.
     """
     relevant = np.bincount(gallery.inverse[places], minlength=len(gallery.counts))
-    order, rises = ascending(distance)
+    near = _first(distance, cut)  # every code has a picture, so no more codes than ranks count
+    order, rises = ascending(distance[near])
     both = np.zeros(len(order) + 1, np.int64)
-    np.cumsum((relevant << 32 | gallery.counts)[order], out=both[1:])  # two counters in one: 10% less time for the mAP
+    both_of_each = relevant[near] << 32 | gallery.counts[near]  # two counters in one: 10% less time for the mAP
+    np.cumsum(both_of_each[order], out=both[1:])
     both = both[np.concatenate([[True], rises, [True]])]
     return both & 0xFFFFFFFF, both >> 32
 

@@ -9,6 +9,7 @@ from model.networks.embeddings import widths
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
+from utils.session import spq_release
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
@@ -57,7 +58,10 @@ def delete(path):
 
 
 def reader(path):
-    """A reader of the checkpoint `path`. Raises UserError where it is absent, incomplete or damaged."""
+    """A reader of the checkpoint `path`, TensorFlow's or a .pth of SPQ's release: it has TensorFlow's
+    `get_variable_to_shape_map` and `get_tensor`. Raises UserError where it is absent, incomplete or damaged."""
+    if Path(path).suffix == spq_release.SUFFIX:
+        return spq_release.Reader(path)
     there = [os.path.exists(f"{path}{part}") for part in PARTS]
     if not any(there):
         raise UserError(f"there is no checkpoint at {path}; set model_load_path to one, or make it with train.py")
@@ -76,7 +80,8 @@ def restore(session, path, variables, config):
     Raises UserError where the file is absent or damaged, and where it was made with other settings than
     `config`, naming the setting to change.
     """
-    shapes = reader(path).get_variable_to_shape_map()
+    tensors = reader(path)
+    shapes = tensors.get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)
     needed = {variable.op.name: variable.shape.as_list() for variable in variables}
     for there, here in zip(widths(shapes)[:1], widths(needed)[:1], strict=False):
@@ -88,15 +93,22 @@ def restore(session, path, variables, config):
             raise UserError(f"{path} holds {name} as {shapes.get(name, 'nothing')}, the network needs {shape}; it is "
                             "no checkpoint of this network")
     try:
-        saver(variables).restore(session, str(path))
-    except (tf.errors.OpError, ValueError) as error:
+        assign(session, {variable: tensors.get_tensor(variable.op.name) for variable in variables})
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}); copy it there again") from error
+
+
+def assign(session, values):
+    """Give variables their values, {variable: array}, all at once: one by one takes seconds."""
+    session.run([variable.initializer for variable in values],
+                {variable.initializer.inputs[1]: value for variable, value in values.items()})
 
 
 def fingerprint(path):
     """The SHA-256 of a checkpoint's weights file, as hexadecimal text."""
     reader(path)
-    return hashlib.sha256(Path(f"{path}{PARTS[0]}").read_bytes()).hexdigest()
+    file = Path(path if Path(path).suffix == spq_release.SUFFIX else f"{path}{PARTS[0]}")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def first_line(error):

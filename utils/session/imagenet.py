@@ -13,7 +13,6 @@ LONG_AGO = 1000  # steps of a moving average after which its beginning counts fo
 IN_BLOCK = {"_expand_conv": "expand", "_bn0": "expand", "_depthwise_conv": "depthwise", "_bn1": "depthwise",
             "_project_conv": "project", "_bn2": "project"}
 OTHERS = {"_conv_stem": "stem", "_bn0": "stem", "_conv_head": "head", "_bn1": "head", "_fc": "imagenet"}
-NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
 def weight_file(variant):
@@ -41,14 +40,14 @@ def load(session, variant, scope, path=None):
     arrays = variables(torch_files.read(path), scope)
     wanted = [variable for variable in checkpoints.weights()
               if variable.op.name.startswith(f"{scope}/") and not variable.op.name.startswith(f"{scope}/dense/")]
-    feeds = {}
+    values = {}
     for variable in wanted:
         name, shape = variable.op.name, variable.shape.as_list()
         if name not in arrays or list(arrays[name].shape) != shape:
             raise UserError(f"{path} does not hold {name} as {shape}; "
                             f"it is no weight file of EfficientNet-Lite{variant}.")
-        feeds[variable.initializer.inputs[1]] = arrays[name]
-    session.run([variable.initializer for variable in wanted], feeds)  # at once: one by one takes 20 s
+        values[variable] = arrays[name]
+    checkpoints.assign(session, values)
     return len(wanted)
 
 
@@ -63,17 +62,12 @@ def variables(weights, scope):
             continue
         place, array = f"{scope}/{block}{ours}", np.asarray(array, np.float32)
         if layer.startswith("_bn"):
-            made[f"{place}/{NORMALISATION.get(kind)}"] = array
+            made[f"{place}/{torch_files.NORMALISATION.get(kind)}"] = array
             if kind == "running_mean":  # its debiasing goes on as after many steps, or the next would replace it
                 debias = f"{place}/{place}/moving_mean"
                 made |= {f"{debias}/biased": array, f"{debias}/local_step": np.float32(LONG_AGO)}
         else:
-            made[f"{place}/{'kernel' if kind == 'weight' else kind}"] = _kernel(array, ours)
+            kernel = torch_files.as_kernel(array)  # a bias stays as it is
+            depthwise = ours == "depthwise" and kernel.ndim == 4  # whose inputs are one
+            made[f"{place}/{'kernel' if kind == 'weight' else kind}"] = kernel[:, :, 0] if depthwise else kernel
     return made
-
-
-def _kernel(array, layer):
-    """PyTorch's [outputs, inputs, height, width] as TensorFlow's [height, width, inputs, outputs], without the inputs
-    where they are depthwise's only one; [outputs, inputs] as [inputs, outputs]; a bias as it is."""
-    array = array.T if array.ndim < 4 else array.transpose(2, 3, 1, 0)
-    return array[:, :, 0] if layer == "depthwise" and array.ndim == 4 else array

@@ -1,9 +1,14 @@
-"""F's pretrained weights, in the release's .mat file: reading and writing."""
+"""F's pretrained weights, in the release's .mat file: reading, writing, and what they come of."""
+import json
+from pathlib import Path
+
 import numpy as np
 import scipy.io
 
+from model.backbones import NETWORKS
 from model.tf1 import tf
 from utils import files
+from utils.data.data import Source
 from utils.errors import UserError
 from utils.session import checkpoints
 
@@ -22,16 +27,18 @@ def load_pretrained(session, path):
     wanted = [v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)]
     for variable in wanted:
         array = np.squeeze(arrays.get(variable.name, np.array(None)))
-        if array.dtype.kind != "f" or array.shape != tuple(variable.shape.as_list()):
-            raise UserError(f"{path} does not hold {variable.name} as {variable.shape.as_list()}; "
+        shape = variable.shape.as_list()
+        if array.dtype.kind != "f" or array.shape != tuple(side for side in shape if side != 1):
+            raise UserError(f"{path} does not hold {variable.name} as {shape}; "
                             "it is not a pretrained F of this network; set ImagNet_pretrained_path to another, or to "
                             "one that is absent to train from scratch")
-        variable.load(array.astype(np.float32), session)
+        variable.load(array.astype(np.float32).reshape(shape), session)
     return len(wanted)
 
 
 def save_pretrained(checkpoint, path):
-    """Write F of `checkpoint` to the .mat file `path` in the release's form, which `load_pretrained` reads.
+    """Write F of `checkpoint` to the .mat file `path` in the release's form, which `load_pretrained` reads, and the
+    checkpoint's JSON, where there is one, to `path`.json.
 
     Values are rounded to half precision, which halves the compressed file (about 18 MB). Raises UserError where the
     checkpoint is absent or damaged, or the disk refuses.
@@ -42,8 +49,26 @@ def save_pretrained(checkpoint, path):
               if _of_pretrained_f(name)}
     with files.whole(path) as file:
         scipy.io.savemat(file, arrays, do_compression=True)
+    about = Path(f"{checkpoint}.json")
+    if about.exists():
+        with files.whole(f"{path}.json") as file:
+            file.write(about.read_bytes())
+
+
+def provenance(path):
+    """What F in the .mat file `path` learned from, in words, by the JSON beside it and beside what that started from:
+    "300,000 looks at CIFAR-100, then 1,000,000 looks at CIFAR-10 with pseudo-labels"."""
+    try:
+        kept = json.loads(Path(f"{path}.json").read_text())
+        looks = f"{kept['images']:,} looks at {Source.from_json(kept['data']).name}"
+        looks += " with pseudo-labels" if kept["settings"].get("pseudo_labels") else ""
+        first = kept["initial"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{Path(path).name}, of which no more is known"
+    return looks if first == "random weights" else f"{provenance(first)}, then {looks}"
 
 
 def _of_pretrained_f(name):
     """Whether a variable is in the .mat file: F's trainable ones but for the last layer, which starts anew."""
-    return name.endswith(("/kernel", "/bias", "/beta", "/gamma")) and "/dense/" not in name
+    of_f = any(name.startswith(f"{network.scope}/") for network in NETWORKS.values())
+    return of_f and name.endswith(("/kernel", "/bias", "/beta", "/gamma")) and "/dense/" not in name

@@ -1,4 +1,4 @@
-"""Weight files of PyTorch, read without PyTorch and without trust.
+"""Weight files of PyTorch, read without PyTorch and without trust, and written without it.
 
 Both formats hold a pickle of tensors and, apart from it, the bytes of the storages that the tensors are views of. Up to
 PyTorch 1.5 all lies in one stream: a magic number, a version, what machine wrote it, the pickle, the storages' keys,
@@ -11,12 +11,15 @@ import zipfile
 
 import numpy as np
 
+from utils import files
 from utils.errors import UserError
-from utils.session.torch_pickle import Damaged, Tensor, unpickle
+from utils.session.torch_pickle import Damaged, Storage, Tensor, pickled, unpickle
 
 MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001
 BYTE_ORDERS = {b"little": "<", b"big": ">"}
+NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+"""PyTorch's names of what a batch normalisation has, and TensorFlow's."""
 
 
 def read(path):
@@ -38,6 +41,36 @@ def read(path):
         raise UserError(f"{path} holds more than the memory does") from error
     except Damaged as error:
         raise UserError(f"{path} is not a sound weight file of PyTorch: {error}") from error
+
+
+def write(path, arrays):
+    """Write {name: array}, of any type that PyTorch has, as `torch.save` writes a dict of tensors: a zip archive,
+    which `torch.load(path, weights_only=True)` reads. Raises UserError where the file cannot be written."""
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    tensors, content = {}, []
+    for name, array in arrays.items():
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        storage = Storage(str(len(content)), little.dtype.str[1:].replace("b1", "?"), little.size)
+        strides = tuple(stride // little.itemsize for stride in little.strides)
+        tensors[name] = Tensor(storage, 0, little.shape, strides)
+        content.append(little.tobytes())
+    with files.whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", pickled(tensors))
+        archive.writestr("archive/byteorder", "little")
+        for key, items in enumerate(content):
+            archive.writestr(f"archive/data/{key}", items)
+        archive.writestr("archive/version", "3\n")
+
+
+def as_kernel(weight):
+    """PyTorch's [outputs, inputs, height, width] as TensorFlow's [height, width, inputs, outputs], and [outputs,
+    inputs] as [inputs, outputs]."""
+    return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+
+
+def as_weight(kernel):
+    """The inverse of `as_kernel`."""
+    return kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
 
 
 def _read_stream(file):

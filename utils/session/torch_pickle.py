@@ -1,5 +1,7 @@
-"""The pickle in a weight file of PyTorch: an unpickler that admits only what tensors are made of."""
+"""The pickle in a weight file of PyTorch: an unpickler that admits only what tensors are made of, and its inverse."""
+import io
 import pickle
+from collections import OrderedDict
 from typing import NamedTuple
 
 ITEM_TYPES = {"DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
@@ -11,7 +13,7 @@ class Damaged(Exception):
     """What is wrong with a file, as the end of a sentence."""
 
 
-class _Storage(NamedTuple):
+class Storage(NamedTuple):
     """The one-dimensional array that a tensor is a view of."""
 
     key: str  # its name in the file
@@ -22,7 +24,7 @@ class _Storage(NamedTuple):
 class Tensor(NamedTuple):
     """A view of a storage: where it begins, how long each axis is, and how far its items lie apart; all in items."""
 
-    storage: _Storage
+    storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -45,7 +47,7 @@ class _StorageType(NamedTuple):
 
 def _tensor(storage, offset, shape, strides, requires_grad=False, backward_hooks=None, metadata=None):
     """Stands in for torch._utils._rebuild_tensor_v2."""
-    if not isinstance(storage, _Storage):
+    if not isinstance(storage, Storage):
         raise Damaged("a tensor has no storage")
     if not (isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
             and all(type(n) is int and 0 <= n < 2**48 for n in (offset, *shape, *strides))):
@@ -109,7 +111,7 @@ class _Unpickler(pickle._Unpickler):
             raise Damaged("a storage has no type, name or length")
         if view not in ([], [None]):
             raise Damaged("a storage is a part of another, as only PyTorch before 0.4 wrote them")
-        storage = _Storage(key, kind.item_type, length)
+        storage = Storage(key, kind.item_type, length)
         if self.storages.setdefault(key, storage) != storage:
             raise Damaged(f"the storage {key!r} has two types or lengths")
         return storage
@@ -124,3 +126,37 @@ def unpickle(file):
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise Damaged(f"its pickle is truncated or damaged ({type(error).__name__})") from error
+
+
+class _Name(NamedTuple):
+    """Stands in for something of PyTorch that is pickled by its name."""
+
+    module: str
+    name: str
+
+
+class _Pickler(pickle._Pickler):
+    """Writes a Tensor as PyTorch pickles one; only the pickler written in Python can be taught to."""
+
+    def persistent_id(self, value):
+        if isinstance(value, Storage):
+            kind = next(name for name, item_type in ITEM_TYPES.items() if item_type == value.item_type)
+            return "storage", _Name("torch", kind), value.key, "cpu", value.length
+        return None
+
+    def save(self, value, save_persistent_id=True):
+        if isinstance(value, _Name):
+            self.write(pickle.GLOBAL + f"{value.module}\n{value.name}\n".encode())
+        elif isinstance(value, Tensor):
+            self.save(_Name("torch._utils", "_rebuild_tensor_v2"))
+            self.save((*value, False, OrderedDict()))
+            self.write(pickle.REDUCE)
+        else:
+            super().save(value, save_persistent_id)
+
+
+def pickled(tensors):
+    """The bytes of the pickle of {name: Tensor}, as PyTorch writes and `unpickle` reads it."""
+    file = io.BytesIO()
+    _Pickler(file, protocol=2).dump(tensors)
+    return file.getvalue()

@@ -16,7 +16,7 @@ from utils.session import checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by.
 USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "input_side", "n_CLASSES", "n_book",
-       "bn_word", "len_code"}
+       "bn_word", "len_code", "N_books", "N_words", "L_word", "variant"}
 
 
 @contextlib.contextmanager

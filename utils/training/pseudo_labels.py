@@ -9,17 +9,15 @@ and its probability. The features, float [N, D], are of the data set's images in
 --eval_term asks for held-back images, the regression does not see them either.
 """
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from utils import errors, files, settings
+from utils.base_settings import Own
 from utils.data import pseudo_labels, sets, splits
 from utils.errors import UserError
 
 
-class Options(BaseModel):
+class Options(Own):
     """Label the unlabelled images by a teacher's features, with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     features: str
     """File of the teacher's features, .npy, float [N, D], of all images in the order in which they are loaded."""

@@ -2,15 +2,19 @@
 
 train.py's loop, or a machine without TensorFlow, runs any method by this face.
 """
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from model import backbones
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
 from utils.data import pseudo_labels, sets, splits
+from utils.errors import UserError
 from utils.methods import METHODS
+from utils.retrieval import feature_file
 from utils.retrieval.encoder import Encoder
 from utils.retrieval.evaluation import MEASURES
 from utils.session import machine
@@ -19,16 +23,19 @@ from utils.session import machine
 class Task:
     """The training that `config`, an object with the settings of a method, asks for.
 
-    images: uint8 [N, 32, 32, 3], or vectors, float [N, D], and labels: bool [N, n_CLASSES], all that batches are drawn
-    from; n_batches, batch_size, epoch_steps, n_steps: the shape of a step and of the whole training; measure: what is
-    measured on held-back images; source: the data's. Raises UserError as the data set's reader, and where a batch, the
-    classes or the validation ask for more than there is.
+    images: uint8 [N, 32, 32, 3], or vectors, float [N, D] (with `freeze` those that F sees in the images), and labels:
+    bool [N, n_CLASSES], all that batches are drawn from; n_batches, batch_size, epoch_steps, n_steps: the shape of a
+    step and of the whole training; measure: what is measured on held-back images; source: the data's. Raises UserError
+    as the data set's reader and `frozen_features`, and where a batch, the classes or the validation ask for more than
+    there is.
     """
 
     def __init__(self, config):
         self._config, self._method = config, METHODS[config.method]
         data = sets.load(config)
-        self._data = splits.hold_back(data, config) if config.eval_term else data
+        if config.freeze:
+            data = data._replace(images=frozen_features(data.images, config))
+        self._data = splits.hold_back(data, config, self._method.draws[0]) if config.eval_term else data
         splits.check_classes(len(splits.known_classes(self._data)), config)
         self.images, self.labels = data.images, splits.training_labels(self._data, config.n_CLASSES)
         shown = self._data
@@ -49,6 +56,8 @@ class Task:
     def graph(self, images, labels, step, spatial=DIRECT):
         """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3] or float [n_batches, B, D],
         labels bool [n_batches, B, n_CLASSES], step an integer scalar; `spatial` as in model.backbones."""
+        if self._config.freeze:
+            backbones.make_variables(self._config)
         batches = [Batch(*batch) for batch in zip(tf.unstack(images), tf.unstack(labels), strict=True)]
         losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self._config, step,
                                                spatial)
@@ -63,6 +72,19 @@ class Task:
         """What is printed every few steps."""
         return (f"epoch: {epoch}/{self._config.total_epochs}, iter: {step} - (Batch) "
                 f"{self._method.log(losses, self._config)}, lr: {rate:.5f}")
+
+
+def frozen_features(images, config):
+    """What the frozen network of `config` sees in images uint8 [N, H, W, 3]: float32 [N, 1280], mapped from a file in
+    model_save_path that is made once. Raises UserError as `feature_file.kept`, and where a setting has no meaning then.
+    """
+    if Path(config.ImagNet_pretrained_path).is_file():
+        raise UserError(f"freeze leaves {config.backbone} as ImageNet taught it, and ImagNet_pretrained_path is "
+                        f"{config.ImagNet_pretrained_path}; leave one of them out")
+    if config.augmentation == "strong":
+        raise UserError("augmentation has no effect with freeze=true, which sees each image once and as it is; leave "
+                        "one of them out")
+    return feature_file.kept(Path(config.model_save_path) / f"{config.backbone}.npy", images, config, np.float32)
 
 
 class Feeds(NamedTuple):

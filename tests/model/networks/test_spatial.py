@@ -28,10 +28,11 @@ def test_layers_and_their_gradients(compute, layer):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize("name", ["modified_vgg", "resnet18"])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_the_same(compute, training):
+def test_the_network_is_the_same(compute, training, name):
     def graph(images):
-        return [backbones.features("modified_vgg", images, 6, training, spatial).raw
+        return [backbones.features(name, images, 6, training, spatial).raw
                 for spatial in (Direct(), Winograd())]
 
     direct, winograd = compute(graph, np.random.default_rng(0).standard_normal((4, 32, 32, 3), np.float32))

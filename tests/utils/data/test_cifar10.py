@@ -12,16 +12,6 @@ from utils.data.sample import make_sample
 from utils.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def sample():
-    return cifar10.load(SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def full():
-    return cifar10.load(FULL)
-
-
 def test_sample_is_every_tenth_image_of_each_role_of_the_full_split(sample):
     for role, places in zip(("query", "labelled", "gallery"), published_roles(), strict=True):
         assert at(sample, role).tolist() == places[::10]
@@ -72,8 +62,17 @@ def test_protocol_2_in_the_sample(sample, known):
     assert data.unlabelled.tolist() == data.gallery.tolist()
 
 
+def test_protocol_3_in_the_sample_is_the_published_division(sample):
+    data = cifar10.load(SAMPLE, protocol=3)
+    assert np.all(np.diff(at(data, "gallery")) > 0) and np.all(np.diff(at(data, "query")) > 0)
+    assert at(data, "gallery").max() < 50_000 <= at(data, "query").min()
+    assert len(data.query) + len(data.gallery) == 6000 and len(data.query) > 900 and data.query.dtype == np.int32
+    assert len(data.labelled) == 0 and data.training.tolist() == data.unlabelled.tolist() == data.gallery.tolist()
+    assert data.source == sample.source and data.training.dtype == np.int32
+
+
 @pytest.mark.parametrize("protocol, known", [
-    (3, (0,)), (2, ()), (2, range(10)), (2, (1, 10)), (2, (-1, 2)), (2, (3, 3)), (2, (0, 1, 2, 1))])
+    (4, (0,)), (2, ()), (2, range(10)), (2, (1, 10)), (2, (-1, 2)), (2, (3, 3)), (2, (0, 1, 2, 1))])
 def test_impossible_protocol_is_refused(protocol, known):
     with pytest.raises(UserError):
         cifar10.load(SAMPLE, protocol, tuple(known))
@@ -97,6 +96,13 @@ def test_full_protocol_2_counts_of_table_1():
     assert [len(getattr(data, role)) for role in ROLES] == [9000, 21_000, 30_000, 30_000]
     everything = np.concatenate([data.query, data.labelled, data.gallery])
     assert np.bincount(everything, minlength=60_000).tolist() == [1] * 60_000
+
+
+@needs_full
+def test_full_protocol_3_is_the_published_division():
+    data = cifar10.load(FULL, protocol=3)
+    for role, places in (("training", range(50_000)), ("gallery", range(50_000)), ("query", range(50_000, 60_000))):
+        assert at(data, role).tolist() == list(places)
 
 
 @needs_full

@@ -1,16 +1,13 @@
 """Vectors of a user's own: read, refused in one sentence, split once."""
-import sys
 import tracemalloc
 
 import made_up
 import numpy as np
 import pytest
 from PIL import Image
-from split_rule import SAMPLE
 
 from config import GPQ
-from utils.data import __main__ as command
-from utils.data import cifar10, embeddings, pictures, sets
+from utils.data import embeddings, pictures, sets
 from utils.errors import UserError
 from utils.training import task as tasks
 
@@ -155,21 +152,6 @@ def test_mapped_vectors_are_never_loaded_whole(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert images.shape == (2, 100, 256) and isinstance(task.images, np.memmap) and peak < 16 * 2 ** 20
-
-
-def test_features_of_cifar10_get_the_releases_split(tmp_path, monkeypatch, capsys):
-    data = cifar10.load(SAMPLE)
-    features = np.random.default_rng(0).random((len(data.images), 5)).astype(np.float16)
-    np.save(tmp_path / "f.npy", features)
-    monkeypatch.setattr(sys, "argv", ["", "embeddings", f"--features={tmp_path}/f.npy", f"--data_dir={SAMPLE}",
-                                      f"--out={tmp_path}/v.npz"])
-    command.main()
-    found = embeddings.load(f"{tmp_path}/v.npz")
-    for name in ("labels", *embeddings.ROLES):
-        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
-    assert (found.images == features).all() and found.class_names == data.class_names
-    with pytest.raises(UserError, match=r"the features are \[7, 5\], but there are 6000 images"):
-        embeddings.write(tmp_path / "w.npz", features[:7], data)
 
 
 def test_pictures_of_vectors_are_shown_where_there_are_files(tmp_path):

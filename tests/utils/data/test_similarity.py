@@ -2,21 +2,11 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from split_rule import FULL, SAMPLE, at, needs_full, published_roles
+from split_rule import SAMPLE, at, needs_full, published_roles
 
 from utils.data import cifar10
 from utils.data.relevance import similarity
 from utils.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def sample():
-    return cifar10.load(SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def full():
-    return cifar10.load(FULL)
 
 
 def as_array(relevant):

@@ -38,6 +38,24 @@ def test_held_back_of_the_sample():
     assert splits.held_back_gallery(data).tolist() == [data.gallery[i] for i in range(0, 5400, 10)]
 
 
+@pytest.mark.parametrize("protocol", [1, 3])
+def test_held_back_where_labels_are_not_learned_from(protocol):
+    """Training images as queries, all others of these their gallery; the data set's queries are in neither."""
+    data = cifar10.load(SAMPLE, protocol)
+    rest = splits.hold_back(data, holding(100), "training")
+    gallery = splits.held_back_gallery(rest, "training")
+    assert data.labels[rest.validation].sum(0).tolist() == [10] * 10
+    assert gallery.tolist() == rest.training.tolist()
+    assert sorted([*gallery, *rest.validation]) == data.training.tolist() == sorted(set(range(6000)) - {*data.query})
+    np.testing.assert_array_equal(rest.gallery, data.gallery)
+
+
+def test_an_image_whose_class_nobody_knows_is_not_held_back():
+    data = data_of([0, 1] * 8, [], range(16))
+    data.labels[4:] = False
+    assert sorted(splits.hold_back(data, holding(2), "training").validation) == [2, 3]
+
+
 def test_it_says_so_where_not_as_many_can_be_held_back(capsys):
     data = cifar10.load(SAMPLE)
     splits.hold_back(data, holding(100))
@@ -93,6 +111,13 @@ def test_a_batch_must_fit_the_data():
     splits.check_batch(5, 5, "labelled")
     with pytest.raises(UserError, match="batch_size is 6, but there are 5 unlabelled images; set batch_size to 5"):
         splits.check_batch(6, 5, "unlabelled")
+
+
+def test_there_must_be_images_to_learn_from():
+    data = cifar10.load(SAMPLE, protocol=3)
+    for attempt in (lambda: splits.check_batch(6, 0, "labelled"), lambda: splits.hold_back(data, holding(100))):
+        with pytest.raises(UserError, match="there are no labelled images to learn from; set another protocol"):
+            attempt()
 
 
 def test_there_must_be_a_prototype_a_class():

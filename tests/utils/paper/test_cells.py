@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from config import GPQ, Classifier
+from config import GPQ, SPQ, Classifier
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.paper import cells
@@ -43,14 +43,42 @@ def test_a_step_of_a_classifier_costs_one_batch():
     assert cells.cost([Classifier()])[0] == cells.cost([GPQ()])[0] / 2 == pytest.approx(2.574)
 
 
+def test_spqs_name_does_not_meet_gpqs():
+    settings = {"N_books": 16, "N_words": 16, "bn_after_eval": "train"}
+    assert cells.name(cells.configured(SPQ, settings)) == "spq-64bits-seed0-bn_after_eval_train"
+
+
+def test_a_step_of_spq_costs_two_views():
+    """59,000 images of protocol 1, 50,000 of SPQ's own without the 500 that are held back, seen twice an epoch."""
+    one, own = (cells.cost([SPQ(**settings)])[0] for settings in ({"protocol": 1, "eval_term": 0}, {}))
+    assert one / own == pytest.approx(59_000 / 49_500)
+    assert own == pytest.approx(49_500 * 206 * 2 * cells.pflop(1, SPQ()) / 2) and 60 < own < 75
+
+
 def test_cost_of_the_releases_schedule():
     assert cells.pflop(3_000_000, GPQ()) == pytest.approx(5.148)
     assert cells.pflop(3_000_000, GPQ(lam_u=1)) == pytest.approx(7.722)
 
 
 def training(config):
-    return {"images": 1000, "step": 10, "seconds": 2.5, "device": "NVIDIA H100", "commit": "abc",
+    return {"images": 1000, "step": 10, "seconds": 2.5, "device": "NVIDIA H100", "commit": "abc", "initial": "",
             "settings": config.model_dump(mode="json")}
+
+
+def test_a_cell_keeps_what_its_f_started_from(tmp_path):
+    """The whole way of a pretrained F, the vectors' file, or nothing."""
+    for name, before, pseudo, images in (("A", "random weights", "", 300_000), ("B", str(tmp_path / "A.mat"), "p", 10)):
+        about = {"images": images, "data": "CIFAR-100", "settings": {"pseudo_labels": pseudo}, "initial": before}
+        (tmp_path / f"{name}.mat.json").write_text(json.dumps(about))
+    origin = "v.npz, float16 [6, 2]"
+    for config, changes, start in (
+            (GPQ(ImagNet_pretrained_path=str(tmp_path / "B.mat")), {"initial": str(tmp_path / "B.mat")},
+             "300,000 looks at CIFAR-100, then 10 looks at CIFAR-100 with pseudo-labels"),
+            (GPQ(ImagNet_pretrained_path="C.mat"), {"initial": "C.mat"}, "C.mat, of which no more is known"),
+            (GPQ(), {"initial": "random weights"}, "random weights"),
+            (GPQ(embeddings="v.npz"), {"data": {"name": "embeddings", "origin": origin}}, f"the vectors {origin}")):
+        cells.save(tmp_path / "c.json", config, {**training(config), **changes}, {}, "python reproduce.py x")
+        assert json.loads((tmp_path / "c.json").read_text())["start"] == start
 
 
 def test_a_cell_comes_back_only_for_the_same_settings(tmp_path):

@@ -2,7 +2,7 @@
 import pytest
 
 import config
-from utils.paper.experiments import EXPERIMENTS, figure4, table2, table3
+from utils.paper.experiments import EXPERIMENTS, HIDDEN, figure4, imagenet, table2, table3
 
 
 @pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
@@ -35,11 +35,27 @@ def test_a_classifier_alone_has_no_length_and_two_columns():
                                            for cell in alone)
 
 
+def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
+    rows = {}
+    for cell in imagenet([12, 48], 5, {}):
+        rows.setdefault(cell.row, []).append(cell)
+    *vectors, pretrained, taught = rows.values()
+    networks = [pretrained, taught]
+    assert [len(cells) for cells in vectors] == [2 * 5] * 2 and [len(cells) for cells in networks] == [2 * 3] * 2
+    for cell in (cell for cells in vectors for cell in cells):
+        assert cell.schedule["hidden"] == HIDDEN[{3: 12, 12: 48}[cell.settings["n_book"]]]["hidden"]
+        assert config.GPQ(**cell.settings).backbone == "embeddings"
+    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 2
+    given = imagenet([12], 1, {"embeddings": "mine.npz"})
+    assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_a_cell_sets_its_method_has(name):
     experiment = EXPERIMENTS[name]
     for cell in experiment.cells(experiment.bits, experiment.seeds, {}):
         kind = config.METHODS[cell.settings["method"]]
-        assert kind(**cell.settings) and cell.settings.keys() <= kind.model_fields.keys()
+        both = {**cell.schedule, **cell.settings}
+        assert kind(**both) and both.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
     columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
     assert all(published.figures.keys() <= columns and published.source for published in experiment.published)

@@ -7,7 +7,7 @@ from config import GPQ
 from utils.paper import features
 
 
-def test_features_are_of_the_first_gallery_images_of_every_class_with_sub_vectors_of_length_one(monkeypatch):
+def test_features_are_of_the_first_gallery_images_of_every_class_with_sub_vectors_of_one_length(monkeypatch):
     rng = np.random.default_rng(0)
     raw, classes = rng.standard_normal((40, 6)).astype(np.float32), rng.integers(0, 3, 40)
     raw[3, :2] = 0
@@ -20,7 +20,7 @@ def test_features_are_of_the_first_gallery_images_of_every_class_with_sub_vector
     found, labels, names = features.class_features(GPQ(n_book=3, len_code=2), "a.ckpt", each=4)
     chosen = [image for label in range(3) for image in [i for i in gallery if classes[i] == label][:4]]
     assert names == data.class_names and labels.tolist() == classes[chosen].tolist()
-    for row, image in zip(found.reshape(-1, 3, 2), chosen, strict=True):
-        for unit, sub_vector in zip(row, raw[image].reshape(3, 2), strict=True):
-            length = np.linalg.norm(sub_vector)
-            np.testing.assert_allclose(unit, sub_vector / length if length else 0 * sub_vector, rtol=1e-6)
+    for row, image in zip(found, chosen, strict=True):
+        lengths = np.linalg.norm(raw[image].reshape(3, 2), axis=1)
+        units = raw[image].reshape(3, 2) / np.where(lengths, lengths, 1)[:, None]
+        np.testing.assert_allclose(row, units.ravel() / np.count_nonzero(lengths) ** 0.5, rtol=1e-6)

@@ -39,7 +39,7 @@ def test_distances_are_those_of_a_look_up_table(monkeypatch, block):
     np.testing.assert_allclose(all_distances(database, some_queries()), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("distance", search.DISTANCES)
+@pytest.mark.parametrize("distance", ["inner", "squared"])
 @pytest.mark.parametrize("added", [False, True], ids=["joined", "added"])
 def test_distances_are_those_to_reconstructions_made_one_by_one(monkeypatch, distance, added):
     monkeypatch.setattr(search, "BLOCK", 1000)

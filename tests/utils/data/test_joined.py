@@ -1,0 +1,59 @@
+"""Features of a data set's images become a file of embeddings."""
+import sys
+
+import numpy as np
+import pytest
+from split_rule import SAMPLE
+
+from utils.data import __main__ as command
+from utils.data import cifar10, embeddings, joined
+from utils.errors import UserError
+
+
+@pytest.fixture
+def features(tmp_path, monkeypatch):
+    """Features of the sample by two models, f.npy and g.npy, of very different scale."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    made = {"f.npy": generator.random((6000, 5)).astype(np.float16),
+            "g.npy": 1000 * generator.random((6000, 3)).astype(np.float16)}
+    for name, array in made.items():
+        np.save(name, array)
+    return made
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["", *arguments])
+    command.main()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--protocol=2", "--known_classes=[1,2]")])
+def test_features_get_the_labels_and_the_split_of_their_data_set(features, monkeypatch, arguments):
+    data = cifar10.load(SAMPLE, *((2, (1, 2)) if arguments else ()))
+    run(monkeypatch, "embeddings", "--features=f.npy", f"--data_dir={SAMPLE}", "--out=v.npz", *arguments)
+    found = embeddings.load("v.npz")
+    for name in ("labels", *embeddings.ROLES):
+        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
+    assert (found.images == features["f.npy"]).all() and found.class_names == data.class_names
+    assert found.source.part == "the sample"
+
+
+def test_several_are_joined_at_one_scale(features, monkeypatch):
+    run(monkeypatch, "embeddings", "--features", "f.npy", "g.npy", f"--data_dir={SAMPLE}", "--out=v.npz")
+    parts = np.split(embeddings.load("v.npz").images.astype(float), [5], axis=1)
+    for part, before in zip(parts, features.values(), strict=True):
+        before = before.astype(float)
+        np.testing.assert_allclose(np.mean(part ** 2, axis=1), 1, atol=1e-2)
+        cosines = np.sum(part * before, 1) / np.linalg.norm(part, axis=1) / np.linalg.norm(before, axis=1)
+        np.testing.assert_allclose(cosines, 1, atol=1e-5)
+
+
+def test_what_does_not_fit_is_said(features, monkeypatch, capsys):
+    with pytest.raises(UserError, match=r"the features are \[7, 5\], but there are 6000 images"):
+        joined.write("w.npz", features["f.npy"][:7], cifar10.load(SAMPLE))
+    np.save("short.npy", features["g.npy"][:7])
+    with pytest.raises(UserError, match="short.npy holds 7 vectors and f.npy 6000; make both of the same images"):
+        joined.join(["f.npy", "short.npy"])
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "sample", "--data_dir=a", "--out=b", "--protocol=2")
+    assert "unrecognized arguments: --protocol=2" in capsys.readouterr().err

@@ -1,0 +1,63 @@
+"""Checkpoints of SPQ's release, a PyTorch state dict (`32_0.7842_checkpoint.pth`), under this project's names.
+
+The release's network is a sequence of F, "0", and the head, "1". Its names go on as ours do: `0.layer2.0.conv1.weight`
+is `resnet18/layer2/0/conv1/kernel`, `0.bn1.running_var` is `resnet18/bn1/moving_variance`, `1.C` is `spq/C`. Only the
+number of batches that a normalisation has seen has no counterpart.
+"""
+import numpy as np
+
+from utils.session import torch_files
+
+SUFFIX = ".pth"
+SCOPES = {"0": "resnet18", "1": "spq"}
+COUNTER = "num_batches_tracked"
+
+
+def variables(tensors):
+    """{our name: float32 array} of the release's {name: array}; what is not the release's is left out."""
+    made = {}
+    for name, array in tensors.items():
+        place, _, kind = name.rpartition(".")
+        first, *layer = place.split(".")
+        if first not in SCOPES or kind == COUNTER:
+            continue
+        array, ours = np.asarray(array, np.float32), kind
+        if f"{place}.running_mean" in tensors:
+            ours = torch_files.NORMALISATION.get(kind, kind)
+        elif kind == "weight":
+            ours, array = "kernel", torch_files.as_kernel(array)
+        made["/".join([SCOPES[first], *layer, ours])] = array
+    return made
+
+
+def tensors(variables):
+    """{name in the release: float32 array} of our {name: array}, the inverse of `variables`; others are left out."""
+    theirs, made = {scope: first for first, scope in SCOPES.items()}, {}
+    weights = {ours: name for name, ours in torch_files.NORMALISATION.items()}
+    for name, array in variables.items():
+        place, _, kind = name.rpartition("/")
+        scope, *layer = place.split("/")
+        if scope not in theirs or array.dtype != np.float32:
+            continue
+        if kind == "kernel":
+            kind, array = "weight", torch_files.as_weight(array)
+        elif f"{place}/moving_mean" in variables:
+            kind = weights[kind]
+        made[".".join([theirs[scope], *layer, kind])] = array
+    return made
+
+
+class Reader:
+    """Reads a checkpoint of SPQ's release as TensorFlow's reader reads its own.
+
+    Raises UserError as `torch_files.read`.
+    """
+
+    def __init__(self, path):
+        self._arrays = variables(torch_files.read(path))
+
+    def get_variable_to_shape_map(self):
+        return {name: list(array.shape) for name, array in self._arrays.items()}
+
+    def get_tensor(self, name):
+        return self._arrays[name]
