@@ -87,8 +87,7 @@ def evaluate(config):
     place = data.query[config.query]
     asking = own(config) if config.image else data.images[place]
     asked = evaluation.question(data, config)
-    checkpoint = folder.chosen(config)
-    folder.check_use(checkpoint, config, data.source)
+    checkpoint, config = folder.chosen(config, data.source)
     stages.done("data")
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
@@ -146,8 +145,7 @@ def search_own(config):
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     asking = own(config)
     database = Database.load(config.database)
-    checkpoint = folder.chosen(config)
-    folder.check_use(checkpoint, config)
+    checkpoint, config = folder.chosen(config)
     for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key) != value:
             this = checkpoint if key == "checkpoint" else f"{key}={value}"

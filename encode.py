@@ -59,8 +59,7 @@ def main():
     vectors = config.backbone == "embeddings"
     images, names = ((embeddings.read_vectors(config.images), None) if vectors
                      else pictures.read_all(config.images, config.image_size))
-    checkpoint = folder.chosen(config)
-    folder.check_use(checkpoint, config)
+    checkpoint, config = folder.chosen(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=images)
         if vectors:

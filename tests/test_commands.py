@@ -75,7 +75,7 @@ def test_the_shipped_checkpoint_prints_what_the_readme_says(tmp_path, monkeypatc
     printed = float(capsys.readouterr().out.split("48bits_example.ckpt mAP: ")[1].split()[0])
     said = float(re.search(r"On the sample it prints mAP (0\.\d{4})", (ROOT / "README.md").read_text())[1])
     assert printed == pytest.approx(said, abs=5e-4)  # processors round differently
-    assert json.loads(Path(f"{config.checkpoint}.json").read_text())["data"] == "CIFAR-10"
+    assert json.loads(Path(f"{config.checkpoint}.json").read_text())["data"]["name"] == "CIFAR-10"
 
 
 def test_the_readme_links_to_files_that_are_there():

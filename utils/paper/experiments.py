@@ -19,10 +19,10 @@ VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
            "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
 SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
 NETWORKS = {  # steps of 100 + 100 images, 1,000 and 200
-    "modified VGG, pretrained F": ("./models/ImageNet_pretrained.mat",
-                                   {**SHORT, "batch_size": 100, "total_epochs": 20}),
-    "modified VGG, taught F (beyond the paper)": ("./models/ImageNet_taught.mat",
-                                                  {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
+    "modified VGG, pretrained F": (
+        "./models/ImageNet_pretrained.mat", {**SHORT, "batch_size": 100, "total_epochs": 20}),
+    "modified VGG, taught F (beyond the paper)": (
+        "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
 VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
 HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
 NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds

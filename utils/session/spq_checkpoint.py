@@ -4,19 +4,16 @@
 
 The other way needs no command: Demo.py and encode.py take a .pth of the release as model_load_path.
 """
-from pydantic import BaseModel, ConfigDict
-
 from config import SPQ
 from utils import errors, settings
+from utils.base_settings import Own
 from utils.methods import METHODS
 from utils.session import checkpoints, spq_release, torch_files
 from utils.training import folder
 
 
-class Options(BaseModel):
+class Options(Own):
     """Write a checkpoint of SPQ as its release does, with the settings of config.py."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     out: str
     """File to write, .pth."""
@@ -26,7 +23,7 @@ def main():
     config = settings.from_command_line(Options, settings=SPQ)
     if config.backbone != "resnet18":
         raise errors.UserError(f"backbone is {config.backbone}, and the release has resnet18 alone; leave backbone out")
-    path = folder.chosen(config)
+    path, config = folder.chosen(config)
     tensors = checkpoints.reader(path)
     shapes = tensors.get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)

@@ -12,6 +12,7 @@ from model.tf1 import tf
 from utils import settings
 from utils.data.data import Source
 from utils.errors import UserError
+from utils.methods import METHODS
 from utils.session import checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by.
@@ -121,16 +122,31 @@ def finished(config):
     return str(max(found, key=lambda path: Path(f"{path}.json").stat().st_mtime)) if found else None
 
 
-def chosen(config):
-    """The checkpoint to search by: `model_load_path` where it was given, else the newest finished training, else the
-    shipped example. Says which, where it was not given."""
-    if config.model_load_path != settings.released(type(config))["model_load_path"]:
-        return config.checkpoint
-    path = finished(config)
-    print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}" if path
-          else f"Searching by {config.checkpoint}: no training of these settings is finished in "
-               f"{config.model_save_path}")
-    return path or config.checkpoint
+def chosen(config, source=None):
+    """What to search by: (path of the checkpoint, the settings to search with).
+
+    The checkpoint is `model_load_path` where it was given, else the newest finished training, else the shipped example;
+    says which, where it was not given. Settings that decide codes beside it, as GPQ's `follow`, are those that it was
+    trained with, unless the command line or an edit of config.py says others. Raises UserError as `check_use`.
+    """
+    usual = settings.released(type(config))
+    path = config.checkpoint
+    if config.model_load_path == usual["model_load_path"]:
+        path = finished(config)
+        print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}" if path
+              else f"Searching by {config.checkpoint}: no training of these settings is finished in "
+                   f"{config.model_save_path}")
+        path = path or config.checkpoint
+    check_use(path, config, source)
+    kept = about(path)
+    if kept is None:
+        return path, config
+    left_out = {name for name in METHODS[config.method].coded_by if name not in USE | config.model_fields_set
+                and getattr(config, name) == usual[name]}
+    trained = {name: was for name, was, _ in settings.differences(kept["settings"], config, left_out)}
+    for name, value in trained.items():
+        print(f"{name}={value}, as it was trained")
+    return path, config.model_copy(update=trained)
 
 
 def check_use(checkpoint, config, source=None):

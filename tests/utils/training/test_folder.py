@@ -1,7 +1,6 @@
 """What surrounds a training loop refuses before it starts, and leaves things as they were."""
 import json
 import os
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,66 +15,16 @@ from utils.errors import UserError
 from utils.session import checkpoints
 from utils.training.folder import (
     Progress,
-    check_disk,
     check_use,
     chosen,
     epochs_of,
     finished,
     newest,
-    only_training_in,
     start,
 )
 
 SAMPLE = Source("CIFAR-10", "the sample", "0" * 64, "the repository's sample")
 Options = settings.combined(GPQ, train.Options)
-
-
-def test_one_training_in_a_folder(tmp_path):
-    folder = tmp_path / "new" / "models"
-    with only_training_in(folder):
-        with pytest.raises(UserError, match="another training is writing to .*set another model_save_path"):
-            with only_training_in(folder):
-                pass
-        with only_training_in(tmp_path / "other"):
-            pass
-    with only_training_in(folder):
-        pass
-
-
-def test_a_failed_training_frees_the_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), only_training_in(tmp_path):
-        1 / 0  # noqa: B018
-    with only_training_in(tmp_path):
-        pass
-
-
-@pytest.mark.parametrize("inside", ["", "models"])
-def test_a_file_in_place_of_the_folder(tmp_path, inside):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="cannot be written .*set another model_save_path"):
-        with only_training_in(tmp_path / "file" / inside):
-            pass
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="cannot be written .*set another model_save_path"):
-        with only_training_in(tmp_path):
-            pass
-
-
-@pytest.mark.parametrize("free, enough", [(6 * 4 * 3000, True), (6 * 4 * 3000 - 1, False)])
-def test_the_disk_must_hold_the_checkpoints(tmp_path, monkeypatch, free, enough):
-    """Five kept ones and the one being written, of 3,000 float32."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    variables = [SimpleNamespace(shape=tf.TensorShape(shape)) for shape in ([10, 100], [2000])]
-    if enough:
-        check_disk(tmp_path, variables, 5)
-    else:
-        with pytest.raises(UserError, match="make room or set another model_save_path"):
-            check_disk(tmp_path, variables, 5)
 
 
 def variables_of(config):
@@ -213,7 +162,7 @@ def searching(folder, **choices):
 def test_the_newest_finished_training_of_these_settings_is_searched_by(session, tmp_path, capsys):
     """Whatever it was trained by, if a search can use it; checkpoints on the way are not finished."""
     assert finished(searching(tmp_path)) is None
-    assert chosen(searching(tmp_path)) == "./models/12bits_example.ckpt"
+    assert chosen(searching(tmp_path))[0] == "./models/12bits_example.ckpt"
     assert "no training of these settings is finished in" in capsys.readouterr().out
     leave_checkpoint(session, tmp_path, "20.ckpt", 20)
     leave_checkpoint(session, tmp_path, "interrupted.ckpt", 30)
@@ -221,11 +170,26 @@ def test_the_newest_finished_training_of_these_settings_is_searched_by(session, 
     for age, name in ((20, "12bits_example.ckpt"), (10, "12bits.ckpt")):  # the first is what training left once
         leave_checkpoint(session, tmp_path, name, 300, learning_rate=0.5)
         os.utime(tmp_path / f"{name}.json", (1e9 - age, 1e9 - age))
-    assert chosen(searching(tmp_path)) == str(tmp_path / "12bits.ckpt")
+    assert chosen(searching(tmp_path))[0] == str(tmp_path / "12bits.ckpt")
     assert f"Searching by {tmp_path / '12bits.ckpt'}, the newest finished training" in capsys.readouterr().out
     for other in ({"bn_word": 3}, {"n_CLASSES": 7}, {"protocol": 2}, {"backbone": "cnn_f"}):
         assert finished(searching(tmp_path, **other)) is None
-    assert chosen(searching(tmp_path, model_load_path="a.ckpt")) == "a.ckpt" and not capsys.readouterr().out
+    assert chosen(searching(tmp_path, model_load_path="a.ckpt"))[0] == "a.ckpt" and not capsys.readouterr().out
+
+
+def test_a_search_takes_the_form_that_was_trained_unless_told_otherwise(session, tmp_path, capsys):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, follow="paper", alpha=5.0)
+    _, config = chosen(searching(tmp_path))
+    assert (config.follow, config.alpha) == ("paper", 5.0)
+    assert "follow=paper, as it was trained" in capsys.readouterr().out
+    _, config = chosen(searching(tmp_path, follow="release", alpha=7.0))
+    assert (config.follow, config.alpha) == ("release", 7.0)
+
+    class Edited(Options):
+        alpha: float = 7.0
+
+    _, config = chosen(Edited(n_book=3, len_code=4, model_save_path=str(tmp_path)))
+    assert (config.follow, config.alpha) == ("paper", 7.0)
 
 
 def test_the_shipped_example_is_no_training_of_the_user_s(session, tmp_path, monkeypatch):
@@ -233,7 +197,7 @@ def test_the_shipped_example_is_no_training_of_the_user_s(session, tmp_path, mon
     (tmp_path / "models").mkdir()
     leave_checkpoint(session, tmp_path / "models", "12bits_example.ckpt", 300)
     config = Options(n_book=3, len_code=4)
-    assert finished(config) is None and chosen(config) == "./models/12bits_example.ckpt"
+    assert finished(config) is None and chosen(config)[0] == "./models/12bits_example.ckpt"
     assert config.final_checkpoint.name == "12bits.ckpt"  # which training writes in its place
 
 
