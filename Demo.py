@@ -94,12 +94,15 @@ def evaluate(config):
         stages.done("restore")
         database = gallery_database(encoder, data, checkpoint, config)
         stages.done("database")
-        queries, _ = encoder(data.images, "encoding the queries", asked.queries)
+        queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)
         (feature,), _ = encoder(asking[np.newaxis])
         stages.done("queries")
-    mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB)
+    mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
+                                          without_hits=config.without_hits)
     stages.done("search")
     print(f"{checkpoint} mAP: {mean:.4f}")
+    for mean in evaluation.symmetric(database, query_codes, asked, config).values():
+        print(f"with the queries as codes too (SQD): {mean:.4f}")
 
     distances, places = search.search(database, feature[np.newaxis], SHOWN)
     found = data.gallery[places[0]]

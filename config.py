@@ -14,6 +14,7 @@ from utils.base_settings import Settings, again, power_of_2
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
 
+PICTURES = "corel5k", "flickr25k", "nus-wide"
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
 
 
@@ -26,7 +27,7 @@ class Config(Settings):
         "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
         "noise": ("backbone", "embeddings"), "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""),
         "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
-        "cifar10_label_sim_path": ("embeddings", "")}
+        "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k")}
 
     # Paths
     data_dir: str = "./cifar10"
@@ -39,7 +40,8 @@ class Config(Settings):
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
 
     model_load_path: str = "./models/{n_bits}bits_example.ckpt"
-    """Checkpoint to search by; {n_bits} stands for the code length. Left as it is, a finished training comes first."""
+    """Checkpoint to search by; {n_bits} stands for the code length, {method} for the method. Left as it is, a finished
+    training comes first."""
 
     cifar10_label_sim_path: str = "./cifar10/cifar10_Similarity.mat"
     """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
@@ -48,8 +50,13 @@ class Config(Settings):
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
     # Data
-    dataset: Literal["cifar10", "cifar100", "embeddings"] = "cifar10"
-    """The data set in data_dir; embeddings is that of the setting of this name."""
+    dataset: Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "embeddings"] = "cifar10"
+    """The data set in data_dir; embeddings is that of the setting of this name. corel5k implies its number of classes,
+    and pictures of 256 pixels, as do flickr25k and nus-wide."""
+
+    truth: Literal["themes", "keywords"] = "themes"
+    """What is alike in Corel5k: pictures of one CD, or those that share one of the ten commonest keywords, which then
+    are no tags."""
 
     protocol: Annotated[int, Field(ge=1, le=3)] = 1
     """Data protocol: 1 and 2 of GPQ's table 1, all classes known and three of ten unseen; 3, SPQ's, the official
@@ -61,14 +68,17 @@ class Config(Settings):
     n_CLASSES: Annotated[int, Field(ge=2)] = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
 
-    image_size: Annotated[int, Field(ge=32, le=32)] = 32
-    """Height and width of an image in pixels. F takes 32."""
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 32
+    """Height and width in pixels to which pictures are brought. 32 to 1024; CIFAR's images have 32."""
 
     img_channels: Annotated[int, Field(ge=3, le=3)] = 3
     """Channels of an image: 3, red, green, blue."""
 
     n_DB: PositiveInt = 54000
     """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
+
+    without_hits: Literal["zero", "drop"] = "zero"
+    """A query that finds nothing relevant in those ranks counts 0, or is left out of the mean (WSDHQ's release)."""
 
     # Training
     total_epochs: PositiveInt = 300
@@ -82,7 +92,8 @@ class Config(Settings):
 
     backbone: str = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
-    ImageNet's weights (requirements-imagenet.txt); on vectors embeddings, dense layers with ReLU between."""
+    ImageNet's weights (requirements-imagenet.txt); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
+    (WSDHQ's); on vectors embeddings, dense layers with ReLU between."""
 
     input_side: Annotated[int, Field(ge=32)] = 224
     """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
@@ -135,15 +146,23 @@ class Config(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 
+    def n_steps(self, epoch_steps):
+        """Steps of a training whose epoch has `epoch_steps`."""
+        return self.total_epochs * epoch_steps
+
     @classmethod
     def implied(cls, given):
         """{setting: value} of what the settings `given` imply of others: vectors are a data set and have a network of
-        their own, and that has no pretrained weights; EfficientNet-Lite's are not in a .mat file."""
-        path = given.get("embeddings", cls.model_fields["embeddings"].default)
+        their own, and that has no pretrained weights; EfficientNet-Lite's are not in a .mat file; data sets of pictures
+        have a size, Corel5k its classes."""
+        dataset, backbone, path, truth = (given.get(name, cls.model_fields[name].default)
+                                          for name in ("dataset", "backbone", "embeddings", "truth"))
         if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
             return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
-        backbone = given.get("backbone", cls.model_fields["backbone"].default)
-        return {"ImagNet_pretrained_path": ""} if backbone in LITE else {}
+        weights = {"ImagNet_pretrained_path": ""} if backbone in LITE else {}
+        size = {"image_size": 256} if dataset in PICTURES else {}
+        classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
+        return weights | size | classes
 
     @model_validator(mode="before")
     @classmethod
@@ -151,7 +170,29 @@ class Config(Settings):
         return {**cls.implied(given), **given}
 
 
-class GPQ(Config):
+class Codebooks(Config):
+    """The settings of codes made of codebooks."""
+
+    n_book: PositiveInt = 12
+    """Codebooks, M. 1 or more; 3, 6, 8, 12 of 4 bits each make codes of 12, 24, 32, 48 bits."""
+
+    bn_word: Annotated[int, Field(ge=1, le=8)] = 4
+    """Bits of a codeword's index, b. 1 to 8."""
+
+    @computed_field
+    @property
+    def intn_word(self) -> int:
+        """Codewords of a codebook, K = 2 ^ bn_word: set n_book or bn_word."""
+        return 2 ** self.bn_word
+
+    @computed_field
+    @property
+    def n_bits(self) -> int:
+        """Bits of a code, B = n_book * bn_word: set n_book or bn_word."""
+        return self.n_book * self.bn_word
+
+
+class GPQ(Codebooks):
     """GPQ's settings."""
 
     published = "gpq"
@@ -163,12 +204,6 @@ class GPQ(Config):
 
     len_code: PositiveInt = 12
     """Numbers in a sub-vector, d. 1 or more."""
-
-    n_book: PositiveInt = 12
-    """Codebooks, M. 1 or more; 3, 6, 8, 12 make codes of 12, 24, 32, 48 bits."""
-
-    bn_word: Annotated[int, Field(ge=1, le=8)] = 4
-    """Bits of a codeword's index, b. 1 to 8."""
 
     alpha: PositiveFloat = 20.0
     """Scale of the soft assignment, alpha. Above 0."""
@@ -200,18 +235,6 @@ class GPQ(Config):
 
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
-
-    @computed_field
-    @property
-    def intn_word(self) -> int:
-        """Codewords of a codebook, K = 2 ^ bn_word: set n_book or bn_word."""
-        return 2 ** self.bn_word
-
-    @computed_field
-    @property
-    def n_bits(self) -> int:
-        """Bits of a code, B = n_book * bn_word: set n_book or bn_word."""
-        return self.n_book * self.bn_word
 
     @staticmethod
     def lambdas(follow):
@@ -245,6 +268,90 @@ class Classifier(Config):
     def n_bits(self) -> int:
         """Bits of a code, which is a class's number: set n_CLASSES."""
         return (self.n_CLASSES - 1).bit_length()
+
+
+class Fitted(Config):
+    """The settings that the shallow methods share: they are fitted to the labelled images, without steps."""
+
+    final = "{method}_{n_bits}bits.ckpt"
+    needs = {**Config.needs, **dict.fromkeys(
+        ("total_epochs", "batch_size", "save_term", "hidden", "noise", "dropout", "learning_rate", "augmentation",
+         "pseudo_labels", "pseudo_confidence", "decay", "decay_rate", "decay_steps", "eval_term", "n_validation"),
+        ("method", "gpq"))}
+
+    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
+    backbone: str = again(Config, "backbone", "gist")
+
+    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = 48
+    """Bits of a code, B: a multiple of 4."""
+
+    def n_steps(self, epoch_steps):
+        """None."""
+        return 0
+
+
+class PQ(Fitted):
+    """Settings of product quantization."""
+
+    published = "pq"
+
+    method: Literal["pq"] = "pq"
+    """Product quantization (Jegou et al., TPAMI 2011), 16 codewords a codebook."""
+
+
+class OPQ(Fitted):
+    """Settings of optimized product quantization."""
+
+    published = "opq"
+
+    method: Literal["opq"] = "opq"
+    """Optimized product quantization (Ge et al., CVPR 2013), the non-parametric form from the parametric one."""
+
+
+class LOPQ(Fitted):
+    """Settings of locally optimized product quantization."""
+
+    published = "lopq"
+
+    method: Literal["lopq"] = "lopq"
+    """Locally optimized product quantization (Kalantidis and Avrithis, CVPR 2014), 16 cells, codebooks of each."""
+
+    n_bits: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    """Bits of a code, B: a multiple of 4, 8 or more. 4 of them name the cell."""
+
+
+class ITQ(Fitted):
+    """Settings of iterative quantization."""
+
+    published = "itq"
+
+    method: Literal["itq"] = "itq"
+    """Iterative quantization (Gong and Lazebnik, CVPR 2011)."""
+
+
+class SH(Fitted):
+    """Settings of spectral hashing."""
+
+    published = "sh"
+
+    method: Literal["sh"] = "sh"
+    """Spectral hashing (Weiss, Torralba and Fergus, NIPS 2008)."""
+
+
+class SDH(Fitted):
+    """Settings of supervised discrete hashing."""
+
+    published = "sdh"
+
+    method: Literal["sdh"] = "sdh"
+    """Supervised discrete hashing (Shen et al., CVPR 2015), by the constants of its published demo."""
+
+    n_anchors: PositiveInt = 1000
+    """Labelled images that the others are told by. 1 or more."""
+
+    sigma: PositiveFloat = 0.4
+    """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
 class Pretraining(Classifier):
@@ -342,4 +449,93 @@ class SPQ(Config):
         return self.books * (self.N_words.bit_length() - 1)
 
 
-METHODS = {"gpq": GPQ, "classifier": Classifier, "spq": SPQ}
+class WSDHQ(Codebooks):
+    """WSDHQ's settings."""
+
+    published = "wsdhq"
+    final = "{method}_{n_bits}bits.ckpt"
+    needs = {**Config.needs, "gamma": ("margin_rule", "adaptive"), "margin": ("margin_rule", "fixed"),
+             **dict.fromkeys(("total_epochs", "augmentation", "pseudo_labels"), ("method", "gpq"))}
+
+    method: Literal["wsdhq"] = "wsdhq"
+    """Weakly supervised deep hyperspherical quantization (Wang et al., AAAI 2021), from images and people's tags."""
+
+    model_save_path: str = again(Config, "model_save_path", "./models/wsdhq/")
+    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+    cifar10_label_sim_path: str = again(Config, "cifar10_label_sim_path", "")
+    n_DB: PositiveInt = again(Config, "n_DB", 5000)
+    without_hits: Literal["zero", "drop"] = again(Config, "without_hits", "drop")
+    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 256)
+    learning_rate: PositiveFloat = again(Config, "learning_rate", 3e-4)
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = again(Config, "decay_rate", 0.5)
+    decay_steps: PositiveInt = again(Config, "decay_steps", 300)
+    bn_word: Annotated[int, Field(ge=1, le=8)] = again(Codebooks, "bn_word", 8)
+
+    tags: str = ""
+    """Tags to learn from: a .npz file, or a folder of FinalTagEmbs.txt and TagIdMergeMap.pkl, both made by
+    python -m utils.data.tags; "" for the data set's own."""
+
+    tag_drop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the images' tags that are dropped, by chance. 0 to 1."""
+
+    tag_insert: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Wrong tags that come in by chance, for each that an image has. 0 to 1."""
+
+    iterations: PositiveInt = 800
+    """Steps of training; total_epochs does not count. More than the first round of codes waits for, see update_epochs;
+    from random weights, tens of thousands."""
+
+    dimension: PositiveInt = 300
+    """Numbers in a tag's vector, and so in a feature, D."""
+
+    n_book: Annotated[int, Field(ge=1, le=4)] = 4
+    """Codebooks, M, whose words are added. 1 to 4; of 8 bits each they make codes of 8, 16, 24, 32 bits."""
+
+    margin_rule: Literal["adaptive", "fixed"] = "adaptive"
+    """How much nearer an image's tag must be than another: the more, the farther these two are apart, or `margin`."""
+
+    gamma: PositiveFloat = 1.0
+    """Exponent of the adaptive margin. Above 0."""
+
+    margin: PositiveFloat = 0.7
+    """The fixed margin, a difference of cosines. Above 0."""
+
+    lam: Annotated[float, Field(ge=0)] = 1e-4
+    """Weight of the quantization loss once there are codebooks, lambda. 0 or more."""
+
+    sweeps: PositiveInt = 3
+    """Times that coding goes through the codebooks. 1 or more."""
+
+    update_epochs: PositiveInt = 2
+    """Epochs from one round of codes and codebooks to the next, whole batches rounded up. 1 or more."""
+
+    normalize: Literal["code", "paper"] = "code"
+    """Where paper and release differ: quantize features and tag vectors as they are, or brought to length 1."""
+
+    @classmethod
+    def implied(cls, given):
+        """Besides the others': the vectors of CIFAR-10's own tags have 50 numbers."""
+        found = super().implied(given)
+        own = {**found, **given}.get("dataset", "cifar10") == "cifar10" and not given.get("tags")
+        return found | ({"dimension": 50} if own else {})
+
+    def n_steps(self, epoch_steps):
+        """`iterations`, whatever an epoch has."""
+        return self.iterations
+
+
+class WDHT(WSDHQ):
+    """Settings of WDHT's loss in WSDHQ's program."""
+
+    published = "wdht"
+    needs = {**WSDHQ.needs, "margin_rule": ("method", "wsdhq"), "gamma": ("method", "wsdhq")}
+    needs.pop("margin")
+
+    method: Literal["wdht"] = "wdht"
+    """The hinge loss of WDHT (Gattupalli et al., CVPR 2019) in place of WSDHQ's, as in the release of the latter."""
+
+    model_save_path: str = again(Config, "model_save_path", "./models/wdht/")
+
+
+METHODS = {"gpq": GPQ, "classifier": Classifier, "spq": SPQ, "wsdhq": WSDHQ, "wdht": WDHT, "pq": PQ, "opq": OPQ,
+           "lopq": LOPQ, "itq": ITQ, "sh": SH, "sdh": SDH}

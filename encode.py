@@ -3,6 +3,7 @@
     python encode.py --images=folder_or_array.npy --out=codes.npz
     python Demo.py --database=codes.npz --image=cat.png
     python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy    # of the data set, or of --images
+    python encode.py --backbone=gist --features_only --out=gist.npy
     python encode.py --embeddings=learned_from.npz --images=vectors.npy --out=codes.npz     # float [N, D]
     python Demo.py --embeddings=learned_from.npz --database=codes.npz --image=vector.npy
 
@@ -31,8 +32,8 @@ class Options(Own):
     with features_only, it is all images of the data set, in the order in which they are loaded."""
 
     features_only: CliImplicitFlag[bool] = False
-    """Write what ImageNet's EfficientNet-Lite sees in the pictures, float16 [N, 1280], as .npy. A run that was cut goes
-    on where it stood."""
+    """Write what ImageNet's EfficientNet-Lite, or GIST, sees in the pictures, float16 [N, 1280 or 512], as .npy. A run
+    that was cut goes on where it stood."""
 
     mirrored: CliImplicitFlag[bool] = False
     """With features_only, the mean of what it sees in a picture and in its mirror image; it takes twice as long."""
@@ -42,7 +43,7 @@ class Options(Own):
 
 
 def write_features(config):
-    """Write the features of EfficientNet-Lite, with ImageNet's weights, of the pictures or else of the data set."""
+    """Write what `feature_file.kept` sees in the pictures, or else in those of the data set."""
     images = pictures.read_all(config.images, config.image_size)[0] if config.images else sets.load(config).images
     features = feature_file.kept(config.out, images, config, mirrored=config.mirrored)
     print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")

@@ -136,7 +136,7 @@ def trained(name, config, elsewhere):
         print(f"{name}: exported; python {run.parent}/train.py trains it where JAX is")
         return WAITING
     task = Task(config)
-    if elsewhere:
+    if elsewhere and not task.fits:
         print(f"{name}: exported to {export(task, name, run.parent, config)}")
         return WAITING
     options = combined(type(config), train.Options)

@@ -4,6 +4,8 @@
     python train.py --n_book=6 --total_epochs=40
     python train.py --resume                         # go on exactly where the last run stopped
     python train.py --method=classifier              # another method of config.py's METHODS
+    python train.py --method=wsdhq                   # one that learns from tags
+    python train.py --method=itq --embeddings=vectors.npz    # a shallow one, which is fitted in seconds
 
 Writes `<epoch>.ckpt` each save_term epochs and at the end the checkpoint that Demo.py takes (`48bits.ckpt`), all in
 model_save_path, each with a JSON of settings and results beside it, and TensorBoard scalars in `logs/`.
@@ -22,6 +24,7 @@ from utils import errors, settings
 from utils.base_settings import Own
 from utils.session import checkpoints, machine
 from utils.training import task as tasks
+from utils.training.fitting import Fitting
 from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
 from utils.training.logs import interrupts, write_scalars
 
@@ -42,10 +45,11 @@ def train(config, task):
 
     with only_training_in(folder), tf.Graph().as_default(), machine.session(config) as session:
         tf.set_random_seed(config.seed)
-        feeds, graph = tasks.build(task)
+        feeds, graph = tasks.build(task) if task.n_steps else (None, None)
+        fit = Fitting(task, config, session)
         everything = tf.global_variables()
         whole, weights = checkpoints.saver(everything), checkpoints.saver(checkpoints.weights())
-        sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in tf.trainable_variables()])
+        sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in checkpoints.weights() if v.dtype.is_floating])
         judge = task.judge(session) if config.eval_term else None
         check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
@@ -67,11 +71,16 @@ def train(config, task):
                 contextlib.closing(tf.summary.FileWriter(str(folder / "logs"))) as scalars, \
                 tqdm(total=task.n_steps * images_a_step, initial=run.step * images_a_step,
                      unit="image", unit_scale=True, disable=None) as bar:
+            if run.step == 0:
+                began = time.perf_counter()
+                fit(0)
+                run.seconds = time.perf_counter() - began
             while run.step < task.n_steps and not interrupted():
                 began = time.perf_counter()
                 values, rate, _ = session.run([graph.losses, graph.learning_rate, graph.step],
                                               dict(zip(feeds, tasks.draw(task, run.step), strict=True)))
                 run.step += 1
+                fit(run.step)
                 run.seconds += time.perf_counter() - began
                 if not np.isfinite(values.total):
                     stop("the loss is")
@@ -82,15 +91,15 @@ def train(config, task):
                 bar.update(images_a_step)
                 if run.step % LOG_TERM == 0:
                     tqdm.write(task.log_line(epoch, run.step, values, rate))
-                if run.step % task.epoch_steps:
-                    continue
                 last = run.step == task.n_steps
+                if run.step % task.epoch_steps and not last:
+                    continue
                 if judge and (epoch % config.eval_term == 0 or last):
                     run.judged = judge()
                     if graph.judged is not None:
                         session.run(graph.judged)
                     write_scalars(scalars, run.step, **{task.measure: run.judged})
-                    tqdm.write(f"epoch: {epoch}/{config.total_epochs}, {task.measure}: {run.judged:.4f}")
+                    tqdm.write(f"epoch: {epoch}/{task.n_epochs}, {task.measure}: {run.judged:.4f}")
                 if epoch % config.save_term == 0 or last:
                     save(folder / f"{epoch}.ckpt", whole)
                     for old in epochs_of(folder)[:-KEPT]:

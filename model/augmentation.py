@@ -84,15 +84,25 @@ def augment(images, seed, standardise=standardise):
     images: uint8 [B, H, W, C]; seed: int32 [2], another for every batch; standardise: uint8 images to float32.
     Returns float32 [B, H, W, C].
     """
-    batch, height, width, _ = images.shape
+    _, height, width, _ = images.shape
     padded = tf.pad(standardise(images), [[0, 0], [PADDING, PADDING], [PADDING, PADDING], [0, 0]])
-    draws = tf.random.stateless_uniform([2, batch, 1], seed, 0, 2 * PADDING + 1, tf.int32)
+    return flip_and_crop(padded, height, width, seed)
+
+
+def flip_and_crop(images, height, width, seed):
+    """Flip with probability 1/2, crop [height, width] at random; both sides have the same room to spare.
+
+    images: float32 [B, H, W, C], B static; seed: int32 [2], another for every batch. Returns float32
+    [B, height, width, C].
+    """
+    batch, room = images.shape[0], images.shape[1] - height
+    draws = tf.random.stateless_uniform([2, batch, 1], seed, 0, room + 1, tf.int32)
     rows = draws[0] + tf.range(height)
     columns = draws[1] + tf.range(width)
     # A flipped image's columns are read from the right; its crop is as random as an unflipped one's.
     flip = tf.random.stateless_uniform([batch, 1], seed + [0, 1], 0, 2, tf.int32)
     columns = tf.where_v2(tf.equal(flip, 1), tf.reverse(columns, [1]), columns)
-    cropped = tf.gather(padded, rows, axis=1, batch_dims=1)
+    cropped = tf.gather(images, rows, axis=1, batch_dims=1)
     each_row = tf.broadcast_to(columns[:, tf.newaxis], [batch, height, width])
     return tf.gather(cropped, each_row, axis=2, batch_dims=2)
 

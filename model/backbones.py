@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from model import augmentation
-from model.networks import efficientnet_lite, embeddings, layers
+from model.networks import alexnet, efficientnet_lite, embeddings, layers
 from model.networks.cnn_f import cnn_f
+from model.networks.gist import FEATURES, gist
 from model.networks.modified_vgg import modified_vgg
 from model.networks.resnet import resnet18, unit_range
 from model.networks.spatial import DIRECT
@@ -25,6 +26,10 @@ class Network(NamedTuple):
     pflop_per_hour: speed of training measured on two cores, 10^15 floating-point operations an hour.
     standardise: uint8 images [B, H, W, 3] to what `build` takes, float32.
     imagenet: the variant of EfficientNet-Lite whose ImageNet weights it starts from, or None.
+    ready: how many numbers it gives before its last layer, where nobody need train it for them: ImageNet's weights make
+    them, or none do. Else None.
+    view(images, batch's name, config, step, standardise) -> (varied, varied further), float32: what training sees.
+    look(standardised images, see) -> the mean of see(crop) over the crops that retrieval takes, for WSDHQ.
     """
 
     build: Callable
@@ -33,21 +38,29 @@ class Network(NamedTuple):
     pflop_per_hour: float
     standardise: Callable = augmentation.standardise
     imagenet: int | None = None
+    ready: int | None = None
+    view: Callable = augmentation.view
+    look: Callable = lambda images, see: see(images)
 
 
 def _lite(variant, multiply_adds, pflop_per_hour):
     return Network(functools.partial(efficientnet_lite.efficientnet_lite, variant=variant),
                    f"EfficientNetLite{variant}", multiply_adds, pflop_per_hour, efficientnet_lite.standardise,
-                   imagenet=variant)
+                   imagenet=variant, ready=efficientnet_lite.FEATURES)
 
 
 NETWORKS = {
     "modified_vgg": Network(modified_vgg, "Fixed_VGG", multiply_adds=286e6, pflop_per_hour=0.97),
     "cnn_f": Network(cnn_f, "CNN_F", multiply_adds=721e6, pflop_per_hour=0.39),
+    "alexnet": Network(alexnet.alexnet, "AlexNet", multiply_adds=721e6, pflop_per_hour=0.39,
+                       standardise=alexnet.standardise, view=alexnet.view, look=alexnet.ten_crops),
     "resnet18": Network(resnet18, "resnet18", multiply_adds=556e6, pflop_per_hour=0.97, standardise=unit_range),
     "efficientnet_lite0": _lite(0, multiply_adds=384e6, pflop_per_hour=0.22),
     "efficientnet_lite1": _lite(1, multiply_adds=501e6, pflop_per_hour=0.24),
     "efficientnet_lite2": _lite(2, multiply_adds=575e6, pflop_per_hour=0.26),
+    # The dense layer to 144 numbers; the Fourier transforms before it, learned by nobody, take 3 ms an image.
+    "gist": Network(gist, "GIST", multiply_adds=0.074e6, pflop_per_hour=5e-4,
+                    standardise=functools.partial(tf.cast, dtype=tf.float32), ready=FEATURES),
     # Of 1,280 numbers to 144 without hidden layers, whatever the vectors and layers are: it takes seconds.
     "embeddings": Network(embeddings.dense_layers, embeddings.SCOPE, multiply_adds=0.184e6, pflop_per_hour=0.2,
                           standardise=embeddings.unit_scale),
@@ -64,8 +77,9 @@ def network(name):
 def views(images, batch, config, step):
     """A step's batch of that name, of images or vectors, varied at random, twice, as the network of `config` takes it:
     (varied, varied further), float32 each."""
-    vary = augmentation.view_of_vectors if images.shape.ndims == 2 else augmentation.view
-    return vary(images, batch, config, step, network(config.backbone).standardise)
+    chosen = network(config.backbone)
+    vary = augmentation.view_of_vectors if images.shape.ndims == 2 else chosen.view
+    return vary(images, batch, config, step, chosen.standardise)
 
 
 def make_variables(config):
@@ -80,8 +94,8 @@ def features(name, images, dimension, training, spatial=DIRECT, batch="", hidden
 
     training: normalise by the batch's statistics and drop out, or neither. spatial: how to convolve and pool (see
     `model.networks.spatial`). batch: the batch's name; batches of different names drop different numbers in a step.
-    hidden, side, frozen: see `Network.build`. dimension: None for what EfficientNet-Lite has before its last layer; it
-    takes that, float32 [B, 1280], in place of images too.
+    hidden, side, frozen: see `Network.build`. dimension: None for what the network has before its last layer;
+    EfficientNet-Lite takes that, float32 [B, 1280], in place of images too.
     Raises ValueError where there is no such network.
     """
     chosen = network(name)

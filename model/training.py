@@ -2,6 +2,8 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from model.tf1 import tf
 
 WAIT = 10  # epochs before the wave of `periodic_cosine` begins
@@ -9,10 +11,16 @@ WAIT = 10  # epochs before the wave of `periodic_cosine` begins
 
 class Batch(NamedTuple):
     """The images of one role in a step. images: uint8 [B, H, W, 3]; labels: bool [B, n_CLASSES], all False where nobody
-    may know them."""
+    may know them. Of a method that learns from tags, labels are tags, bool [B, T].
+
+    places: int32 [B], of the images among the `count` of their role; tag_vectors: numpy float32 [T, D].
+    """
 
     images: tf.Tensor
     labels: tf.Tensor
+    places: tf.Tensor | None = None
+    count: int = 0
+    tag_vectors: np.ndarray | None = None
 
 
 class TrainingGraph(NamedTuple):
@@ -53,9 +61,9 @@ def gradients(loss):
     return list(zip(tf.gradients(loss, trainable), trainable, strict=True))
 
 
-def tensorflows_adam(rate, step):
-    """As GPQ's release has it."""
-    return tf.train.AdamOptimizer(rate, beta1=0.5)
+def tensorflows_adam(rate, step, beta1=0.5):
+    """By default as GPQ's release has it."""
+    return tf.train.AdamOptimizer(rate, beta1=beta1)
 
 
 def pytorchs_adam(rate, step):

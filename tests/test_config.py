@@ -49,7 +49,7 @@ def test_computed_settings_follow():
 
 @pytest.mark.parametrize("name, value", [
     ("bn_word", "0"), ("bn_word", "9"), ("bn_word", "four"), ("bn_word", "4.5"), ("bn_word", ""),
-    ("bn_word", "nan"), ("n_book", "0"), ("len_code", "-12"), ("n_CLASSES", "1"), ("image_size", "64"),
+    ("bn_word", "nan"), ("n_book", "0"), ("len_code", "-12"), ("n_CLASSES", "1"), ("image_size", "31"),
     ("img_channels", "1"), ("n_DB", "0"), ("total_epochs", "0"), ("batch_size", "1"), ("save_term", "0"),
     ("alpha", "0"), ("alpha", "nan"), ("alpha", "inf"), ("beta", "-inf"), ("beta", "text"),
     ("lam_1", "-0.1"), ("lam_2", "nan"), ("lam_u", "-1"),

@@ -119,7 +119,9 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     todo = reproduce.plan(asked("table2", bits=[12], seeds=1), {"follow": "paper"})
     scratch = "12bits-seed0-ImagNet_pretrained_path_none-follow_paper"
     assert todo.wanted == [scratch, "12bits-seed0-ImagNet_pretrained_path_CIFAR100_pretrained-follow_paper"]
-    assert len(todo.configs) == 48 + 6 and len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4
+    shallow = 6 * 4  # methods and lengths
+    assert len(todo.configs) == 48 + 6 + 3 * shallow
+    assert len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4 + shallow
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
         "training": {"step": 5, "images": 100, "seconds": 1.5, "initial": "random weights", "data": "CIFAR-10",
                      "settings": {"follow": "paper", "n_book": 3}},
@@ -143,7 +145,7 @@ def test_a_classifier_is_wanted_once_whatever_the_length(bits):
     alone = [name for name in todo.wanted if name.startswith("classifier")]
     assert alone == ["classifier-seed0-ImagNet_pretrained_path_none",
                      "classifier-seed0-ImagNet_pretrained_path_CIFAR100_pretrained"]
-    assert len(todo.wanted) == 4 * len(bits) + 2
+    assert len(todo.wanted) == (4 + 6) * len(bits) + 2
     assert reproduce.plan(asked("table2", bits=bits, seeds=1, method="classifier"), {}).wanted == alone
     assert not set(alone) & set(reproduce.plan(asked("table2", method="gpq"), {}).wanted)
 
@@ -245,9 +247,9 @@ def test_alone_it_lists_what_there_is_and_what_the_rest_costs(monkeypatch, capsy
 
     monkeypatch.chdir(tmp_path)
     table = listed()[2:]
-    assert [row[0] for row in table] == list(EXPERIMENTS) and table[0][2:5] == ["54", "0", "263"]
+    assert [row[0] for row in table] == list(EXPERIMENTS) and table[0][2:5] == ["126", "0", "263"]
     assert table[1][2:4] == ["48", "0"]  # the mean over the choices has no trainings of its own
     cell = Path("results/cells/48bits-seed0-ImagNet_pretrained_path_none.json")
     cell.parent.mkdir(parents=True)
     cell.touch()
-    assert listed()[2][2:5] == ["54", "1", "257"]
+    assert listed()[2][2:5] == ["126", "1", "257"]

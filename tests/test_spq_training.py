@@ -25,7 +25,7 @@ def few(monkeypatch):
     """20 labelled images, of which 10 are held back; and the 20 of the gallery, of which training sees only 2."""
     data = cifar10.load(ROOT / "cifar10" / "sample")
     data = data._replace(labelled=data.labelled[::25], gallery=data.gallery[::270], unlabelled=data.gallery[::2700])
-    monkeypatch.setattr(sets, "load", lambda config: data)
+    monkeypatch.setattr(sets, "load", lambda config, tags=False: data)
     return data
 
 
@@ -79,7 +79,7 @@ def test_what_training_sees(few):
     ("--eval_epoch=50", "eval_epoch is called eval_term here; write --eval_term=value"),
     ("--input_size=64", "input_size is called image_size here"),
     ("--output_dir=x", "output_dir is called model_save_path here"),
-    ("--image_size=64", "image_size is '64'"), ("--batch_size=1", "batch_size is '1'"), ("--N_words=12", "N_words is"),
+    ("--image_size=31", "image_size is '31'"), ("--batch_size=1", "batch_size is '1'"), ("--N_words=12", "N_words is"),
     ("--n_bits=32", "n_bits follows from other settings"), ("--n_book=4", "n_book is a setting of gpq"),
     ("--augmentation=strong", "augmentation has no effect while method is spq"),
     ("--Top_N=500", "Top_N is called n_DB here; write --n_DB=value")])

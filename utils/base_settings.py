@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     """The name under which released.json keeps the defaults of this class as first published."""
 
     final: ClassVar[str]
-    """Name of the checkpoint that a finished training leaves in model_save_path; {n_bits} stands for its bits."""
+    """Name of the checkpoint that a finished training leaves in model_save_path; see `filled`."""
 
     needs: ClassVar[dict] = {}
     """{setting: (another, value)}: it has an effect only where the other has that value, or one of a tuple of values;
@@ -29,15 +29,19 @@ class Settings(BaseSettings):
     renamed: ClassVar[dict] = {}
     """{name of a setting in the method's own release: its name here}, to tell its users."""
 
+    def filled(self, path):
+        """`path` with these settings' code length in the place of {n_bits} and their method in that of {method}."""
+        return path.replace("{n_bits}", str(self.n_bits)).replace("{method}", self.method)
+
     @property
     def checkpoint(self) -> str:
-        """`model_load_path` with the code length put in."""
-        return self.model_load_path.replace("{n_bits}", str(self.n_bits))
+        """`model_load_path`, filled."""
+        return self.filled(self.model_load_path)
 
     @property
     def final_checkpoint(self) -> Path:
         """What a finished training leaves: `final` in `model_save_path`."""
-        return Path(self.model_save_path) / self.final.replace("{n_bits}", str(self.n_bits))
+        return Path(self.model_save_path) / self.filled(self.final)
 
     @classmethod
     def settings_customise_sources(cls, settings_cls, init_settings, **_):

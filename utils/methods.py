@@ -1,20 +1,23 @@
 """METHODS: one row a method, and the only list of them. What the scripts need to know of a method stands in its row."""
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from model import classifier, gpq, spq, training
+from model import classifier, gpq, spq, training, wsdhq
 from model.backbones import NETWORKS
+from model.baselines import shallow
 from model.networks.embeddings import widths
 from utils.data import batches
 from utils.errors import UserError
+from utils.fitting import additive, hashing, product
 
 
 class Method(NamedTuple):
     """A method's face. Where a field has a default, it is GPQ's way.
 
-    draws: roles of Data, a batch of each a step; of the first one held-back images are taken.
+    draws: roles of Data that training sees, a batch of each a step; of the first one held-back images are taken.
     sample(indices of each role, batch_size, seed, step) -> int64 [roles, batch_size], the images of a step.
     losses({role: training.Batch}, config, step, spatial) -> (a NamedTuple of scalars, one of them `total`, and the
         operation that updates the moving averages).
@@ -28,6 +31,11 @@ class Method(NamedTuple):
     views: how often F sees an image of a step, for what training costs.
     distance: what a query and a code are compared by, one of utils.retrieval.search.DISTANCES.
     added: whether the codewords that a code names are summed, and not joined, to its vector.
+    targets: what a batch has as its labels: "labels", or "tags".
+    fit(given, config, step) -> {variable: array}, what it finds otherwise than by gradient after `step` steps, 0 before
+        the first, empty where nothing is due; given: a utils.training.fitting.Fitting. None where it finds nothing so.
+        Of a method that is fitted alone, without steps, `sample`, `losses` and `log` are None.
+    sees(images as for `retrieval`, config, spatial) -> float32 [B, D], the features that `fit` may ask for, or None.
     """
 
     draws: tuple[str, ...]
@@ -43,6 +51,9 @@ class Method(NamedTuple):
     views: int = 1
     distance: str = "inner"
     added: bool = False
+    targets: str = "labels"
+    fit: Callable | None = None
+    sees: Callable | None = None
 
 
 def _unit(vectors):
@@ -125,6 +136,52 @@ def _check_spq(path, shapes, config):
         raise UserError(f"{path} was made with init={made} and the settings say {config.init}; set init={made}")
 
 
+def _check_wsdhq(path, shapes, config):
+    table = shapes.get("wsdhq/C", [])
+    if len(table) != 2:
+        raise UserError(f"{path} is not a checkpoint of {config.method}: it has no table wsdhq/C; set model_load_path "
+                        "to another")
+    _check_backbone(path, shapes, config)
+    words, dimension = table
+    if dimension != config.dimension:
+        raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.dimension}; "
+                        f"set dimension={dimension}")
+    if words != config.n_book * config.intn_word:
+        mend = (f"n_book={words // config.intn_word}" if words % config.intn_word == 0
+                else f"n_book and bn_word, of which n_book * 2 ** bn_word is {words}")
+        raise UserError(f"{path} has {words} codewords, the settings ask for {config.n_book} x {config.intn_word}; "
+                        f"set {mend}")
+
+
+def _wsdhq_log(losses, config):
+    return (f"loss: {losses.total:.4f}, embedding: {losses.embedding:.4f}, "
+            f"quantization: {losses.quantization:.4f}")
+
+
+def _check_fitted(path, shapes, config):
+    if not any(name.startswith(f"{config.method}/") for name in shapes):
+        raise UserError(f"{path} is not a checkpoint of {config.method}; set model_load_path to another")
+    _check_backbone(path, shapes, config)
+
+
+def _fitted(retrieval, fit, coded_by=("n_bits",), added=False):
+    """The row of a method without steps. fit(features float32 [n, D] of the labelled images, each of length 1, labels
+    bool [n, L], config) -> {name: array}, the variables that its graph has under the method's name."""
+    def once(given, config, step):
+        return {f"{config.method}/{name}": array for name, array in fit(given.features(), given.labels, config).items()}
+
+    return Method(draws=("labelled",), sample=None, losses=None, retrieval=retrieval,
+                  vectors=lambda features, config: features, check=_check_fitted, log=None, measure="held_back_mAP",
+                  coded_by=coded_by, distance="squared", added=added, fit=once, sees=shallow.unit_features)
+
+
+_WSDHQ = Method(
+    draws=("tagged",), sample=batches.by_epoch, losses=wsdhq.training_losses, retrieval=wsdhq.retrieval_graph,
+    vectors=lambda features, config: features, check=_check_wsdhq, log=_wsdhq_log, measure="held_back_mAP",
+    coded_by=("n_book", "bn_word", "dimension", "sweeps", "normalize"),
+    optimise=functools.partial(training.training_graph, adam=functools.partial(training.tensorflows_adam, beta1=0.9)),
+    added=True, targets="tags", fit=additive.fit)
+
 METHODS = {
     "gpq": Method(
         draws=("labelled", "unlabelled"), sample=batches.afresh, losses=gpq.training_losses,
@@ -140,4 +197,14 @@ METHODS = {
         log=lambda losses, config: f"loss: {losses.total:.4f}", measure="held_back_mAP",
         coded_by=("N_books", "N_words", "L_word", "variant", "init"), optimise=spq.optimise, views=2,
         distance="norms"),
+    "wsdhq": _WSDHQ,
+    "wdht": _WSDHQ._replace(losses=functools.partial(wsdhq.training_losses, embedding=wsdhq.hinge)),
+    "pq": _fitted(shallow.pq, lambda x, labels, config: product.pq(x, config.n_bits, config.seed)),
+    "opq": _fitted(shallow.opq, lambda x, labels, config: product.opq(x, config.n_bits, config.seed)),
+    "lopq": _fitted(shallow.lopq, lambda x, labels, config: product.lopq(x, config.n_bits, config.seed), added=True),
+    "itq": _fitted(shallow.itq, lambda x, labels, config: hashing.itq(x, config.n_bits, config.seed)),
+    "sh": _fitted(shallow.sh, lambda x, labels, config: hashing.sh(x, config.n_bits)),
+    "sdh": _fitted(
+        shallow.sdh, lambda x, labels, config: hashing.sdh(x, labels, config.n_bits, config.seed, config.n_anchors,
+                                                           config.sigma), coded_by=("n_bits", "sigma")),
 }

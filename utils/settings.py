@@ -9,6 +9,7 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import CliApp, SettingsError
 
 import config
+from utils import released_commands
 from utils.data import embeddings
 from utils.errors import UserError
 
@@ -16,7 +17,8 @@ RELEASED = Path(config.__file__).with_name("released.json")
 
 # Settings that leave what a training computes as it is.
 FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "embeddings", "n_DB", "total_epochs", "save_term", "gpu_memory_growth", "resume", "out"}
+        "embeddings", "n_DB", "without_hits", "total_epochs", "iterations", "save_term", "gpu_memory_growth", "resume",
+        "out"}
 
 
 def from_command_line(own=None, arguments=None, settings=None):
@@ -26,10 +28,12 @@ def from_command_line(own=None, arguments=None, settings=None):
     the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
     sys.argv's. Returns an object of a class that has both.
     Where vectors are given and n_CLASSES is not, it is what their labels say.
-    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and vectors
-    whose labels cannot be read.
+    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, a command line
+    of another release, and vectors whose labels cannot be read.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if line := released_commands.rewritten(arguments):
+        raise UserError(f"that is a command line of WSDHQ's release; write {line}")
     kind = combined(settings or config.METHODS[_method(arguments)], own)
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
@@ -87,8 +91,10 @@ def _in_words(value):
 
 
 def released(kind):
-    """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them."""
-    return json.loads(RELEASED.read_text())[kind.published]
+    """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them. Its
+    block of the file holds what differs from the block that all share."""
+    blocks = json.loads(RELEASED.read_text())
+    return {**blocks["shared"], **blocks[kind.published]}
 
 
 def completed(settings, kind):

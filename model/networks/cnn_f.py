@@ -24,4 +24,4 @@ def cnn_f(images, dimension, drop, **_):
     x = layers.conv_relu(x, 256, 3, "conv5")
     x = tf.nn.max_pool2d(x, 3, 2, "VALID")
     x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
-    return layers.Features(layers.dense(full(x, "full7"), dimension), [])
+    return layers.Features(layers.head(full(x, "full7"), dimension), [])

@@ -141,9 +141,7 @@ def efficientnet_lite(images, dimension, training, variant, side=SIDE, **_):
     batch's own statistics normalise it, else the moving averages do.
     """
     features = layers.Features(images, []) if images.shape.ndims == 2 else pooled(images, training, variant, side)
-    if dimension is None:
-        return features
-    return features._replace(raw=layers.dense(features.raw, dimension))
+    return features._replace(raw=layers.head(features.raw, dimension))
 
 
 def imagenet_logits(features):

@@ -16,11 +16,13 @@ def dense_layers(vectors, dimension, hidden=(), **_):
     numbers a vector, without statistics."""
     for number, units in enumerate(hidden, 1):
         vectors = tf.nn.relu(layers.dense(vectors, units, f"hidden{number}"))
-    return layers.Features(layers.dense(vectors, dimension), [])
+    return layers.Features(layers.head(vectors, dimension), [])
 
 
 def widths(shapes):
     """[D, units of each hidden layer, ...] of the network that has variables of these shapes, {name: shape}; [] where
-    there is none."""
-    kernels = [f"{SCOPE}/hidden{number}/kernel" for number in range(1, len(shapes) + 1)] + [f"{SCOPE}/dense/kernel"]
-    return [shapes[kernel][0] for kernel in kernels if kernel in shapes]
+    there is none, or it has no layer."""
+    names = [f"{SCOPE}/hidden{number}/kernel" for number in range(1, len(shapes) + 1)] + [f"{SCOPE}/dense/kernel"]
+    kernels = [shapes[name] for name in names if name in shapes]
+    last = [] if names[-1] in shapes else kernels[-1:]  # a method with a head of its own has no `dense`
+    return [kernel[0] for kernel in kernels] + [kernel[1] for kernel in last]

@@ -156,18 +156,26 @@ def enlarge(images, size):
     return tf.einsum("jw,bhwc->bhjc", weights, tf.einsum("ih,bhwc->biwc", weights, images))
 
 
-def conv_relu(x, filters, size, name, stride=1, padding="SAME"):
-    """size x size convolution with bias, ReLU. x: float32 [B, H, W, C]. Returns float32 [B, H', W', filters]."""
-    kernel, bias = _kernel_and_bias(name, [size, size, x.shape[-1], filters])
-    return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, padding), bias))
+def conv_relu(x, filters, size, name, stride=1, padding="SAME", groups=1):
+    """size x size convolution with bias, ReLU. x: float32 [B, H, W, C]. Returns float32 [B, H', W', filters].
+
+    groups: into which channels and filters are split, each group of filters seeing its group of channels alone.
+    """
+    kernel, bias = _kernel_and_bias(name, [size, size, x.shape[-1] // groups, filters])
+    parts = [tf.nn.conv2d(*part, stride, padding)
+             for part in zip(tf.split(x, groups, axis=3), tf.split(kernel, groups, axis=3), strict=True)]
+    return tf.nn.relu(tf.nn.bias_add(tf.concat(parts, axis=3), bias))
 
 
 def dense(x, units, name="dense"):
-    """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation; x itself where units is None."""
-    if units is None:
-        return x
+    """x: float32 [B, C]. Returns float32 [B, units], with bias, without activation."""
     kernel, bias = _kernel_and_bias(name, [x.shape[-1], units])
     return tf.matmul(x, kernel) + bias
+
+
+def head(x, dimension):
+    """A network's last layer: `dense`, float32 [B, dimension], or x itself, float32 [B, C], where that is None."""
+    return x if dimension is None else dense(x, dimension)
 
 
 def dropout(x, step, name):

@@ -25,5 +25,5 @@ def modified_vgg(images, dimension, training, spatial, **_):
     x = spatial.max_pool(block(x, spatial, ["conv2d_4", "conv2d_5", "conv2d_6"], 256, "batch2"))
     middle = spatial.average_pool(x)
     x = block(x, spatial, ["conv2d_7", "conv2d_8", "conv2d_9"], 512, "batch3")
-    raw = layers.dense(tf.concat([spatial.average_pool(x), middle], axis=1), dimension)
+    raw = layers.head(tf.concat([spatial.average_pool(x), middle], axis=1), dimension)
     return layers.Features(raw, statistics if training else [])

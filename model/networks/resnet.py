@@ -67,4 +67,4 @@ def resnet18(images, dimension, training, spatial, frozen=None, **_):
     with tf.variable_scope("fc_out"):
         kernel = layers.uniform_variable("kernel", [x.shape[-1], FEATURES], bound)
         x = tf.nn.relu(tf.matmul(x, kernel) + layers.uniform_variable("bias", [FEATURES], bound))
-    return layers.Features(layers.dense(x, dimension), statistics if training else [])
+    return layers.Features(layers.head(x, dimension), statistics if training else [])

@@ -22,6 +22,12 @@ def test_every_setting_has_a_published_default(kind):
     assert settings.released(kind).keys() == kind.model_fields.keys()
 
 
+def test_a_method_s_block_says_only_what_differs():
+    shared, *blocks = json.loads(settings.RELEASED.read_text()).values()
+    assert not [(name, value) for block in blocks for name, value in block.items() if shared.get(name) == value]
+    assert shared.keys() == config.Config.model_fields.keys()
+
+
 def test_an_edited_default_leaves_old_results_as_they_are(tmp_path):
     """config.py is really edited: what was made before the edit is completed as before, and the edit shows."""
     for name in ("config.py", "released.json"):
@@ -53,17 +59,18 @@ def test_the_method_chooses_the_settings():
 
 
 def test_an_unknown_method():
-    assert refusal("--method=spqr") == "there is no method 'spqr'; the methods are gpq, classifier, spq"
+    assert refusal("--method=spqr") == f"there is no method 'spqr'; the methods are {', '.join(config.METHODS)}"
 
 
 def test_a_setting_of_another_method_is_refused_with_its_name():
     assert refusal("--method=classifier", "--n_book=6") == (
-        "n_book is a setting of gpq and has no effect on classifier; leave it out, or set --method=gpq")
+        "n_book is a setting of gpq and wsdhq and wdht and has no effect on classifier; leave it out, or set "
+        "--method=gpq")
 
 
 def test_pretraining_refuses_what_it_would_ignore():
     assert refusal("--n_book=6", kind=config.Pretraining) == (
-        "n_book is a setting of gpq and has no effect on pretraining; leave it out")
+        "n_book is a setting of gpq and wsdhq and wdht and has no effect on pretraining; leave it out")
 
 
 @pytest.mark.parametrize("arguments, says", [

@@ -18,9 +18,12 @@ from utils.training.folder import Progress, initialise
 def export(task, name, folder, config):
     """Write the training of `task` as the run `name` of the folder of runs `folder`. Returns its path.
 
-    Raises UserError where the run is there already, the folder holds another train.py or cannot be written, or JAX
-    is not installed.
+    Raises UserError where the method fits something otherwise than by steps, the run is there already, the folder holds
+    another train.py or cannot be written, or JAX is not installed.
     """
+    if task.fits:
+        raise UserError(f"{config.method} is fitted otherwise than by steps, and an exported run has steps alone; "
+                        "train it with train.py")
     run = Path(folder) / name
     script = run.parent / "train.py"
     if run.exists():
@@ -45,7 +48,8 @@ def export(task, name, folder, config):
         initial = initialise(session, config)
         values = session.run({variable.op.name: variable for variable in tf.global_variables()})
 
-    images = f"images-{hashlib.sha256(task.images.tobytes()).hexdigest()[:12]}.npy"
+    shown = task.images[:]  # decoded, where they are pictures that are decoded when they are asked for
+    images = f"images-{hashlib.sha256(shown.tobytes()).hexdigest()[:12]}.npy"
     beside = Progress(task.n_steps, initial=initial, losses=watched[:-1]).about(config, task)
     about = {"images": images, "watched": watched, "state": lowered.state, "updated": lowered.updated,
              "task": config.published, "beside": beside}  # beside: what lies beside the checkpoint at the end
@@ -61,7 +65,7 @@ def export(task, name, folder, config):
             np.savez_compressed(unfinished / "plan.npz", labels=task.labels,
                                 indices=indices.astype(np.min_scalar_type(len(task.images))))
             if not (run.parent / images).exists():
-                np.save(Path(scratch) / images, task.images)
+                np.save(Path(scratch) / images, shown)
                 (Path(scratch) / images).rename(run.parent / images)
             shutil.copyfile(Path(__file__).with_name("elsewhere.py"), script)
             unfinished.rename(run)

@@ -4,6 +4,8 @@
     python -m utils.data fetch cifar100 [--data_dir=cifar100]
     python -m utils.data sample --data_dir=FULL --out=cifar10/sample
     python -m utils.data embeddings --features lite0.npy lite2.npy --out=cifar10_lite.npz    # any settings may follow
+    python -m utils.data embeddings --features lite2.npy --out=corel5k.npz --dataset=corel5k --data_dir=corel5k \\
+        --method=wsdhq    # with the tags that WSDHQ learns from
 
 `python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
 """
@@ -29,7 +31,8 @@ def main(dataset=None):
         sample.add_argument("--out", required=True, help="folder to write")
         vectors = commands.add_parser(
             "embeddings", help="give features of a data set's images its labels and split", allow_abbrev=False,
-            epilog="--dataset, --data_dir, --protocol and --known_classes of config.py may follow as --name=value.")
+            epilog="--dataset, --data_dir and the other settings of config.py that choose data may follow as "
+                   "--name=value. With --method=wsdhq the images' tags come along.")
         vectors.add_argument("--features", required=True, nargs="+", help=".npy of float [N, D], of all images in the "
                              "order in which they are loaded; several are joined")
         vectors.add_argument("--out", required=True, help="file to write, .npz, for --embeddings")
@@ -39,7 +42,8 @@ def main(dataset=None):
     if given.command == "fetch":
         sets.SETS[given.dataset].fetch(given.data_dir or given.dataset)
     elif given.command == "embeddings":
-        data = sets.load(from_command_line(None, rest))
+        settings = from_command_line(None, rest)
+        data = sets.load(settings, tags=hasattr(settings, "tags"))
         joined.write(given.out, joined.join(given.features), data)
         print(f"{given.out}: the labels and roles of {data.source} and its features; learn codes by train.py "
               f"--embeddings={given.out}")

@@ -140,12 +140,12 @@ def origin(archive, folder):
 
 
 def unpickled(path):
-    """What the pickle at `path` holds, its strings bytes, its arrays `_Inert`; nothing in it is executed.
+    """What the pickle at `path` holds, its strings bytes, its arrays `Inert`; nothing in it is executed.
 
     Raises nearly anything for a damaged or forged file.
     """
     with open(path, "rb") as file:
-        return _BatchUnpickler(file, encoding="bytes").load()
+        return InertUnpickler(file, encoding="bytes").load()
 
 
 def batch_bytes(batch):
@@ -167,7 +167,7 @@ class PublishedPickler(pickle._Pickler):
     dispatch[bytes] = save_bytes
 
 
-class _Inert:
+class Inert:
     """Stands in for numpy's array and dtype in a batch: it keeps what the pickle says and runs nothing."""
 
     def __init__(self, *arguments):
@@ -177,7 +177,7 @@ class _Inert:
         self.state = state
 
 
-class _BatchUnpickler(pickle.Unpickler):
+class InertUnpickler(pickle.Unpickler):
     """Admits the numpy names of a published batch, and puts the inert class in the place of each.
 
     The real ones would not be safe: a forged dtype state can make raw bytes pass for object pointers.
@@ -187,7 +187,7 @@ class _BatchUnpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) in self.admitted:
-            return _Inert
+            return Inert
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 

@@ -74,6 +74,16 @@ def load(data_dir, protocol=1, known_classes=tuple(range(7))):
                 class_names=CLASS_NAMES, source=_source(folder, sample, images, labels), positions=positions)
 
 
+def file_names(folder):
+    """The names of the images' files in the batches in `folder`, bytes, in the order of the images. Raises `UserError`
+    for a damaged, foreign or malicious batch."""
+    names = [name for batch in BATCHES
+             for name in archives.read_batch(ARCHIVE, folder / batch, fetch_command(folder))[b"filenames"]]
+    if not all(isinstance(name, bytes) for name in names):
+        raise UserError(f"The file names in {folder} are no text; delete it and run `{fetch_command(folder)}`.")
+    return names
+
+
 def _source(folder, sample, images, labels):
     sha256 = digest(images, labels)
     if not sample:

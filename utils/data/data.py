@@ -35,7 +35,8 @@ class Source(NamedTuple):
 
 class Data(NamedTuple):
     """Images, or vectors in their place, and their roles; the index vectors, int32, point into `images`."""
-    images: np.ndarray  # uint8 [N, 32, 32, 3], RGB; or vectors, float16 or float32 [N, D], mapped where they are large
+    images: np.ndarray  # uint8 [N, H, W, 3], RGB, or what decodes them as they are asked for, utils.data.lazy.Pictures;
+    # or vectors, float16 or float32 [N, D], mapped where they are large
     labels: np.ndarray  # bool [N, L]
     query: np.ndarray  # what retrieval is measured by
     labelled: np.ndarray  # what training may know the labels of
@@ -47,11 +48,19 @@ class Data(NamedTuple):
     positions: np.ndarray | None = None  # int32 [N], an image's place in the published set, where that is kept
     names: np.ndarray | None = None  # str [N], files of pictures in `folder`, where vectors come with some
     folder: Path | None = None
+    tags: np.ndarray | None = None  # bool [N, T], what people wrote under each image, merged
+    tag_vectors: np.ndarray | None = None  # float32 [T, D], the words' vectors
+    tag_names: np.ndarray | None = None  # str [T]
 
     @property
     def training(self):
         """What a method without labels may learn from: the labelled and the unlabelled images, int32, ascending."""
         return np.union1d(self.labelled, self.unlabelled)
+
+    @property
+    def tagged(self):
+        """What a method may learn from tags by: those of `training` that have one, int32, ascending."""
+        return self.training[:0] if self.tags is None else self.training[self.tags[self.training].any(1)]
 
 
 def digest(images, labels):

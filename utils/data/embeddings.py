@@ -4,7 +4,7 @@
     python -m utils.data embeddings --features lite0.npy lite2.npy --data_dir=cifar10 --out=cifar10_lite.npz
 
 The second joins features of a data set's images, in the order in which they are loaded, and gives them its labels and
-its split.
+its split, and with --method=wsdhq its tags.
 
 They lie in a .npz file, or, where they are larger than memory, in a folder of .npy files of the same names, whose
 `features.npy` is mapped and never loaded whole:
@@ -15,6 +15,7 @@ They lie in a .npz file, or, where they are larger than memory, in a folder of .
     class_names    str [L]; left out, classes are called by their numbers
     names          str [N]; left out, there are none. Files of pictures, beside the file or in the folder, to show
     part           str, of the data set that the vectors are of: "the sample"; left out, it is "all"
+    tags, tag_vectors, tag_names    bool [N, T], float32 [T, D], str [T]; what WSDHQ learns from, left out without
 
 Where there are no roles, a split is made once and kept beside the vectors (see `split`).
 """
@@ -25,10 +26,12 @@ import numpy as np
 
 from utils import files
 from utils.data.data import Data, Source
+from utils.data.tags import tagging
 from utils.errors import UserError
 
 ROLES = ("query", "gallery", "labelled", "unlabelled")
-KEYS = {"features", "labels", "class_names", "names", "part", *ROLES}
+TAGS = "tags", "tag_vectors", "tag_names"
+KEYS = {"features", "labels", "class_names", "names", "part", *ROLES, *TAGS}
 SHARE, MOST = 10, 100  # of a class's vectors one in SHARE is a query, MOST at most
 CHUNK = 2 ** 22  # bytes that are read at once
 
@@ -64,7 +67,7 @@ def load(path, seed=0):
                     f"{Path(path).name}, {features.dtype} {list(features.shape)}")
     return Data(features, labels, validation=roles["query"][:0], source=source, **roles,
                 class_names=_class_names(found.get("class_names"), path, labels.shape[1]),
-                names=_names(found.get("names"), path, len(features)), folder=_folder(path))
+                names=_names(found.get("names"), path, len(features)), folder=_folder(path), **_tags(found, path))
 
 
 def n_classes(path):
@@ -223,6 +226,12 @@ def _class_names(names, path, n):
         raise UserError(f"class_names in {path} are {names.dtype} {list(names.shape)}; for {n} classes they must be "
                         f"str [{n}]")
     return tuple(names.tolist())
+
+
+def _tags(found, path):
+    """{name: array} of the tags, where there are any."""
+    tags = {name: found[name] for name in TAGS if name in found}
+    return tagging.checked(tags, path, len(found["features"])) if tags else {}
 
 
 def _names(names, path, n):

@@ -2,7 +2,7 @@
 import numpy as np
 
 from utils import files
-from utils.data.embeddings import ROLES, read_vectors
+from utils.data.embeddings import ROLES, TAGS, read_vectors
 from utils.errors import UserError
 
 
@@ -24,14 +24,15 @@ def join(paths):
 
 
 def write(path, features, data):
-    """Write `features`, float [N, D] of the images of `data`, in their order, with its labels, roles and class names to
-    `path`, .npz. Raises UserError where they do not fit, or the file cannot be written."""
+    """Write `features`, float [N, D] of the images of `data`, in their order, with its labels, roles, class names and
+    tags, if any, to `path`, .npz. Raises UserError where they do not fit, or the file cannot be written."""
     if len(features) != len(data.images):
         raise UserError(f"the features are {list(features.shape)}, but there are {len(data.images)} images; make them "
                         "of all images, in the order in which they are loaded")
     with files.whole(path) as file:
         np.savez(file, features=features, labels=data.labels, class_names=np.array(data.class_names),
-                 part=data.source.part, **{role: getattr(data, role) for role in ROLES})
+                 part=data.source.part, **{role: getattr(data, role) for role in ROLES},
+                 **{name: getattr(data, name) for name in TAGS if data.tags is not None})
 
 
 def _unit_scale(vectors):

@@ -16,14 +16,15 @@ def read(path, size):
     try:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture)
-            return np.asarray(ImageOps.fit(_to_rgb(picture), (size, size), Image.Resampling.LANCZOS))
+            return np.asarray(ImageOps.fit(to_rgb(picture), (size, size), Image.Resampling.LANCZOS))
     except FileNotFoundError:
         raise UserError(f"there is no picture at {path}; give the path of one") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a picture that can be read ({error}); give another, or take it away") from error
 
 
-def _to_rgb(picture):
+def to_rgb(picture):
+    """A Pillow picture of any mode as RGB: 16 bits become 8, what is transparent lies on white."""
     if picture.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion clips them at 255.
         picture = Image.fromarray((np.asarray(picture, np.int64) // 257).clip(0, 255).astype(np.uint8))

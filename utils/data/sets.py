@@ -2,27 +2,61 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from utils.data import cifar10, cifar100, embeddings
+from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords
+from utils.data.tags import tagging
 from utils.errors import UserError
 
 
 class DataSet(NamedTuple):
     """How a data set is read, and how it is got."""
     load: Callable  # (config) -> Data
-    fetch: Callable | None  # (data_dir) downloads, verifies and unpacks the official archive; None for a user's own
+    fetch: Callable | None = None  # (data_dir) gets the official archive, verified; None for a user's own
+    raw_tags: Callable | None = None  # (config, data) -> RawTags of its images, or None where it has none
+
+
+def _lists(name, other):
+    """The set `name`: in the files of WSDHQ's released program where these are there, else by `other`."""
+    def load(config):
+        if image_lists.there(config.data_dir, name):
+            return image_lists.load(config.data_dir, name, config.image_size)
+        return other(config.data_dir, config.image_size)
+
+    def raw_tags(config, data):
+        return image_lists.raw_tags(config.data_dir, name, data) if image_lists.there(config.data_dir, name) else None
+
+    return DataSet(load, raw_tags=raw_tags)
 
 
 SETS = {
     "cifar10": DataSet(lambda config: cifar10.load(config.data_dir, config.protocol, config.known_classes),
-                       cifar10.fetch),
+                       cifar10.fetch, lambda config, data: keywords.raw_tags(config.data_dir)),
     "cifar100": DataSet(lambda config: cifar100.load(config.data_dir), cifar100.fetch),
-    "embeddings": DataSet(lambda config: embeddings.load(config.embeddings, config.seed), None)}
+    "corel5k": DataSet(lambda config: corel5k.load(config.data_dir, config.truth, config.image_size),
+                       raw_tags=lambda config, data: corel5k.raw_tags(config.data_dir, data, config.truth)),
+    "flickr25k": _lists("flickr25k", flickr.load_mirflickr),
+    "nus-wide": _lists("nus-wide", flickr.load_nuswide),
+    "embeddings": DataSet(lambda config: embeddings.load(config.embeddings, config.seed))}
 
 
-def load(config):
-    """The `Data` of `config.dataset`, in `config.data_dir`. Raises what its reader raises, and UserError where F takes
-    pictures and the data are vectors, or the other way round."""
+def load(config, tags=False):
+    """The `Data` of `config.dataset`, in `config.data_dir`, with `tags` that a method learns from if these are asked
+    for.
+
+    Raises what its reader raises, and UserError where F takes pictures and the data are vectors, or the other way
+    round, where the images are of another size than `image_size`, and as `tagging.tagged`.
+    """
     if (config.dataset == "embeddings") != (config.backbone == "embeddings"):
         raise UserError(f"dataset is {config.dataset} and backbone {config.backbone}, but vectors and a network on "
                         "vectors belong together; set embeddings to a file of vectors, or neither")
-    return SETS[config.dataset].load(config)
+    data = SETS[config.dataset].load(config)
+    if data.images.ndim == 4 and data.images.shape[1] != config.image_size:
+        raise UserError(f"image_size is {config.image_size}, but the images of {data.source.name} have "
+                        f"{data.images.shape[1]} pixels a side; set image_size to that")
+    return tagging.tagged(data, raw_tags(config, data), config) if tags else data
+
+
+def raw_tags(config, data):
+    """The `RawTags` of `data`, which `load` gave by `config`; None where its set has none, and where `config.tags` is a
+    file that needs none."""
+    row = SETS[config.dataset].raw_tags
+    return None if row is None or str(config.tags).endswith(".npz") else row(config, data)

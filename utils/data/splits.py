@@ -19,6 +19,21 @@ def training_labels(data, n_classes):
     return labels
 
 
+def training_tags(data, config):
+    """The tags that a graph may learn from, bool [N, T]: of the `tagged` images, all False for others. UserError where
+    there are none, and where their vectors are of other lengths than the settings say."""
+    if not len(data.tagged):
+        raise UserError(f"{config.method} learns from tags, and there are none of {data.source.name}; set another "
+                        "dataset, or another method")
+    if data.tag_vectors.shape[1] != config.dimension:
+        there = data.tag_vectors.shape[1]
+        raise UserError(f"dimension is {config.dimension}, but the tags have vectors of {there} numbers; set "
+                        f"dimension={there}")
+    tags = np.zeros_like(data.tags)
+    tags[data.tagged] = data.tags[data.tagged]
+    return tags
+
+
 def check_classes(there, config):
     """UserError where there are more classes of labelled images than prototypes."""
     if there > config.n_CLASSES:
@@ -43,10 +58,10 @@ def check_there(there, kind):
 def hold_back(data, config, role="labelled"):
     """Take `n_validation` images, as many of each class, out of training, to be validation queries.
 
-    role: of whose images they are taken: "labelled", or "training" for a method without labels, which then only say
-    what is alike in them. Returns `data` with them as `validation` and out of that role, and as it is where it has a
-    validation set of its own. Says so where not as many can be held back. Raises UserError where that is none, or all
-    of a class.
+    role: of whose images they are taken: "labelled", or "training" or "tagged" for a method without labels, which then
+    only say what is alike in them. Returns `data` with them as `validation` and out of that role, and as it is where it
+    has a validation set of its own. Says so where not as many can be held back. Raises UserError where that is none, or
+    all of a class.
     """
     if len(data.validation):
         return data
@@ -63,12 +78,12 @@ def hold_back(data, config, role="labelled"):
     if len(held) != config.n_validation:
         print(f"n_validation is {config.n_validation}: {len(held)} are held back, {each} of each of "
               f"{len(classes)} classes")
-    out_of = ("labelled", "unlabelled") if role == "training" else ("labelled",)
+    out_of = ("labelled",) if role == "labelled" else ("labelled", "unlabelled")
     return data._replace(validation=held, **{each: np.setdiff1d(getattr(data, each), held) for each in out_of})
 
 
 def held_back_gallery(data, role="labelled"):
     """What held-back images, taken of the role as by `hold_back`, are searched in, int32 indices, none of them among
-    them: every tenth image of the gallery, or where they are "training" images all others of these."""
-    gallery = data.training if role == "training" else data.gallery[::10]
+    them: every tenth image of the gallery, or where they are not "labelled" ones all others of their role."""
+    gallery = data.gallery[::10] if role == "labelled" else getattr(data, role)
     return gallery[~np.isin(gallery, data.validation)]

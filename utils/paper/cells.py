@@ -26,7 +26,7 @@ UNNAMED_METHOD = "gpq"  # no cell's name, and no old cell's JSON, says it
 FILES = {"ImagNet_pretrained_path", "embeddings"}  # whose names tell cells apart
 ELSEWHERE = FREE_IN_TRAINING - FILES - {"total_epochs", "n_DB"}  # where files lie and how often
 FREE = ELSEWHERE | FILES  # what a cell's numbers do not depend on; of a file in FILES, its name tells which
-OWN = {"n_book", "bn_word", "N_books", "N_words", "seed"}  # what every cell has of its own, and how its name begins
+OWN = {"n_book", "bn_word", "N_books", "N_words", "n_bits", "seed"}  # of each cell, and how its name begins
 POINTS = 60  # of a curve
 PASSES = 3  # the backward pass costs two forward ones
 
@@ -68,7 +68,7 @@ def trained_with(training):
 def name(config):
     """The name of the cell of these settings: method or bits, seed, then what else is unusual."""
     stem = config.final_checkpoint.stem
-    method = [] if config.method in (UNNAMED_METHOD, stem) else [config.method]
+    method = [] if config.method == UNNAMED_METHOD or stem.startswith(config.method) else [config.method]
     return "-".join([*method, stem, f"seed{config.seed}", *unusual(config)])
 
 
@@ -103,7 +103,8 @@ def cost(configs):
     for config in configs:
         draws = methods.METHODS[config.method].draws  # an epoch shows each image of the first role once
         images = _role_sizes(config)[draws[0]] - (config.n_validation if config.eval_term else 0)
-        one = pflop(len(draws) * images * config.total_epochs, config)
+        n_steps = config.n_steps(images // config.batch_size)
+        one = pflop(len(draws) * config.batch_size * n_steps, config)
         total, hours = total + one, hours + one / NETWORKS[config.backbone].pflop_per_hour
     return total, hours
 

@@ -23,7 +23,7 @@ class Encoder:
         kind = ((tf.uint8, [config.image_size, config.image_size, config.img_channels]) if like is None
                 else (like.dtype, list(like.shape[1:])))
         self._images = tf.placeholder(kind[0], [None, *kind[1]])
-        self._batch = VECTORS if len(kind[1]) == 1 else PICTURES
+        self._batch = batch_of(kind[1])
         self._graph = self._method.retrieval(self._images, config, machine.spatial())
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
@@ -56,6 +56,11 @@ class Encoder:
         dict, and names str [N] where there are any."""
         return Database(codes, self.codebooks(), labels, made_of or {}, names, self._method.distance,
                         self._method.added)
+
+
+def batch_of(shape):
+    """How many images or vectors of that shape are encoded at once."""
+    return VECTORS if len(shape) == 1 else PICTURES
 
 
 def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, first=0):

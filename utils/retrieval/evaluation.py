@@ -7,6 +7,7 @@ from model.tf1 import tf
 from utils.data import relevance, sets, splits
 from utils.methods import METHODS
 from utils.retrieval import metrics
+from utils.retrieval.database import reconstruct
 from utils.retrieval.encoder import Encoder
 from utils.session import machine
 
@@ -43,7 +44,18 @@ def held_back_map(encoder, data, config):
     asked = held_back_question(data, config)
     queries, _ = encoder(data.images, rows=asked.queries)
     codes = encoder.codes(data.images, rows=asked.gallery)
-    return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB)
+    return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB,
+                                          without_hits=config.without_hits)
+
+
+def symmetric(database, query_codes, asked, config):
+    """{"symmetric_mAP": of the queries as their codes uint8 [Q, M] reconstruct them}, where codewords are added; else
+    {}. asked: a Question."""
+    if not database.added:
+        return {}
+    queries = reconstruct(database.codebooks, query_codes, added=True)
+    return {"symmetric_mAP": metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
+                                                            without_hits=config.without_hits)}
 
 
 def accuracy(encoder, data, config):
@@ -61,31 +73,33 @@ def evaluate(config, checkpoint, held_back=False):
     that `config` holds back and their gallery instead, so that the queries stay unseen.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
-    (inner product of what the method compares unquantised), `distinct_codes`, `queries`, `gallery`, `class_mAP`
+    (inner product of what the method compares unquantised), `symmetric_mAP` where codewords are added (the queries by
+    their codes too, WSDHQ's SQD), `distinct_codes`, `queries`, `gallery`, `class_mAP`
     {class: mAP of its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
     `splits.hold_back` and `checkpoints.restore`.
     """
-    data = sets.load(config)
+    data = sets.load(config, tags=held_back and METHODS[config.method].targets == "tags")
     if held_back:
         data = splits.hold_back(data, config, METHODS[config.method].draws[0])
     asked = held_back_question(data, config) if held_back else question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
-        queries, _ = encoder(data.images, "encoding the queries", asked.queries)
+        queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)
         features, codes = encoder(data.images, "encoding the gallery", asked.gallery)
         database = encoder.database(codes)
-    precisions = metrics.average_precision(database, queries, asked.relevance, config.n_DB)
+    precisions = metrics.average_precision(database, queries, asked.relevance, config.n_DB,
+                                           without_hits=config.without_hits)
     ranks = RANKS[RANKS <= len(codes)]
     precision, recall = metrics.precision_recall(database, queries, asked.relevance, ranks)
     vectors = METHODS[config.method].vectors
     unquantised = metrics.unquantised_average_precision(vectors(queries, config), vectors(features, config),
-                                                        asked.relevance, config.n_DB)
+                                                        asked.relevance, config.n_DB, config.without_hits)
+    stable = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB, "stable",
+                                            config.without_hits)
     labels = data.labels[asked.queries]
-    return {"mAP": precisions.mean(),
-            "mAP_stable": metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
-                                                         ties="stable"),
-            "unquantised_mAP": unquantised.mean(),
+    return {"mAP": metrics.mean(precisions), "mAP_stable": stable, "unquantised_mAP": metrics.mean(unquantised),
+            **symmetric(database, query_codes, asked, config),
             "distinct_codes": len(database.gallery.counts), "queries": len(queries), "gallery": len(codes),
-            "class_mAP": {name: precisions[labels[:, k]].mean() for k, name in enumerate(data.class_names)
+            "class_mAP": {name: metrics.mean(precisions[labels[:, k]]) for k, name in enumerate(data.class_names)
                           if labels[:, k].any()},
             "ranks": ranks.tolist(), "precision": precision.tolist(), "recall": recall.tolist()}

@@ -14,27 +14,35 @@ from scipy.special import gammaln
 from utils.retrieval import search
 
 
-def mean_average_precision(database, queries, relevance, n_DB, ties="expected"):
-    """The mean of `average_precision` over the queries, a float in 0..1."""
-    return float(average_precision(database, queries, relevance, n_DB, ties).mean())
+def mean(precisions):
+    """The mean of what `average_precision` gives, a float in 0..1: over the queries that count, 0 where none does."""
+    counted = precisions[~np.isnan(precisions)]
+    return float(counted.mean()) if len(counted) else 0.0
 
 
-def average_precision(database, queries, relevance, n_DB, ties="expected"):
-    """AP of each query, float64 [Q], between 0 and 1.
+def mean_average_precision(database, queries, relevance, n_DB, ties="expected", without_hits="zero"):
+    """The `mean` of `average_precision` over the queries."""
+    return mean(average_precision(database, queries, relevance, n_DB, ties, without_hits))
+
+
+def average_precision(database, queries, relevance, n_DB, ties="expected", without_hits="zero"):
+    """AP of each query, float64 [Q], between 0 and 1, or NaN for one that does not count; `mean` takes the mean.
 
     The sum of the precisions at the relevant ones of the first n_DB ranks (all ranks of a smaller gallery),
     divided by the number of relevant ones found there; a query that finds none counts 0. So do GPQ's release, with all
-    ranks, and SPQ's, which calls n_DB Top_N.
+    ranks, and SPQ's, which calls n_DB Top_N. WSDHQ's leaves such a query out.
 
     database: `Database` of N pictures. queries: float32 [Q, D] features. relevance: of Q queries and N pictures.
     ties: "expected" is the exact mean over all orders of the pictures at equal distance (McSherry and Najork,
         ECIR 2008), "stable" puts them in gallery order. Equal is as computed, in float32; equal codes are.
+    without_hits: "zero", or "drop": the AP is the mean over those orders alone in which the query finds any, and NaN
+        where it finds none in all.
     Raises ValueError for arguments that do not fit together, and otherwise as `search.blocks`.
     """
-    return _average_precision(database.gallery, queries, relevance, n_DB, ties)
+    return _average_precision(database.gallery, queries, relevance, n_DB, ties, without_hits)
 
 
-def unquantised_average_precision(queries, gallery_features, relevance, n_DB):
+def unquantised_average_precision(queries, gallery_features, relevance, n_DB, without_hits="zero"):
     """`average_precision` by the inner product of the features themselves, for what the codes lose: float64 [Q].
 
     queries: float32 [Q, D]. gallery_features: float32 [N, D]. relevance: of Q queries and N pictures. Equal
@@ -43,7 +51,7 @@ def unquantised_average_precision(queries, gallery_features, relevance, n_DB):
     """
     n = len(gallery_features)
     each = search.Gallery(np.asarray(gallery_features, np.float32), np.arange(n), np.ones(n, np.int64), 0, "inner")
-    return _average_precision(each, queries, relevance, n_DB, "expected")
+    return _average_precision(each, queries, relevance, n_DB, "expected", without_hits)
 
 
 def precision_recall(database, queries, relevance, ranks):
@@ -89,27 +97,34 @@ def _check(relevance, queries, gallery):
         raise ValueError(f"relevance is {relevance.shape}, not {(len(queries), len(gallery.inverse))}")
 
 
-def _average_precision(gallery, queries, relevance, n_DB, ties):
+def _average_precision(gallery, queries, relevance, n_DB, ties, without_hits):
     """`average_precision` in a `search.Gallery`."""
     ways = {"expected": _expected, "stable": _stable}
     if ties not in ways:
         raise ValueError(f"ties is {ties!r}, not 'expected' or 'stable'")
+    if without_hits not in ("zero", "drop"):
+        raise ValueError(f"without_hits is {without_hits!r}, not 'zero' or 'drop'")
     if n_DB < 1:
         raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
     _check(relevance, queries, gallery)
     work = partial(ways[ties], gallery, relevance, min(n_DB, len(gallery.inverse)))
-    return np.concatenate(search.in_threads(work, search.blocks(queries, gallery)))
+    precisions, chances = np.concatenate(search.in_threads(work, search.blocks(queries, gallery))).T
+    if without_hits == "drop":
+        precisions = np.divide(precisions, chances, out=np.full_like(precisions, np.nan), where=chances > 0)
+    return precisions
 
 
 def _expected(gallery, relevance, cut, rows, distances):
-    """AP over the first `cut` ranks, ties in all orders, of a part of a block: float64 [b]."""
+    """AP over the first `cut` ranks, ties in all orders, and the chance of a hit, of a part of a block: float64 [b, 2].
+    """
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(gallery.inverse) + 1))])
     return np.array([_expected_ap(*_tie_groups(distance, gallery, relevance.places(q), cut), cut, harmonic)
-                     for q, distance in zip(rows, distances, strict=True)])
+                     for q, distance in zip(rows, distances, strict=True)]).reshape(-1, 2)
 
 
 def _stable(gallery, relevance, cut, rows, distances):
-    """AP over the first `cut` ranks, ties in gallery order, of a part of a block: float64 [b]."""
+    """AP over the first `cut` ranks, ties in gallery order, and 1 where there is a hit, else 0, of a part of a block:
+    float64 [b, 2]."""
     found = []
     for q, distance in zip(rows, distances, strict=True):
         relevant = np.zeros(len(gallery.inverse), bool)
@@ -117,8 +132,9 @@ def _stable(gallery, relevance, cut, rows, distances):
         each = distance[gallery.inverse]
         near = _first(each, cut)
         order, _ = ascending(each[near])
-        found.append(_ap(relevant[near][order[:cut]]))
-    return np.array(found)
+        hits = relevant[near][order[:cut]]
+        found.append((_ap(hits), hits.any()))
+    return np.array(found, float).reshape(-1, 2)
 
 
 def _hits(gallery, relevance, ranks, rows, distances):
@@ -152,7 +168,8 @@ def _tie_groups(distance, gallery, places, cut):
 
 
 def _expected_ap(end, found, cut, harmonic):
-    """Mean AP over the first `cut` ranks of all orders within groups; `harmonic` holds H_0, H_1, ..., H_N.
+    """Over the first `cut` ranks, the mean AP of all orders within groups, and the share of these that have a hit;
+    `harmonic` holds H_0, H_1, ..., H_N.
 
     Only the last group, which may straddle the cut, has a say in how many relevant ones are found: as many as
     its places above the cut draw without replacement. These then stand in any order, as in a whole group.
@@ -164,7 +181,8 @@ def _expected_ap(end, found, cut, harmonic):
     places = cut - end[last]
     drawn, chance = _hypergeometric(end[last + 1] - end[last], found[last + 1] - found[last], places)
     total = total + _group(end[last], places, drawn, found[last], harmonic)
-    return chance @ (total / np.maximum(found[last] + drawn, 1))
+    hits = found[last] + drawn
+    return chance @ (total / np.maximum(hits, 1)), chance @ (hits > 0)
 
 
 def _group(start, n, r, before, harmonic):

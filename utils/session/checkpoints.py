@@ -9,10 +9,12 @@ from model.networks.embeddings import widths
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
-from utils.session import spq_release
+from utils.session import spq_release, wsdhq_release
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+RELEASES = {spq_release.SUFFIX: spq_release.Reader, wsdhq_release.SUFFIX: wsdhq_release.Reader}
+MEMORY = ("/codes", "/store", "/started")  # what WSDHQ's training keeps from step to step
 
 
 def weights():
@@ -21,8 +23,8 @@ def weights():
 
 
 def is_weight(name):
-    """Whether a variable of that name is neither the optimiser's nor the step."""
-    return not name.endswith(OPTIMISER) and name != "global_step"
+    """Whether a variable of that name is neither the optimiser's, nor a training's memory, nor the step."""
+    return not name.endswith((*OPTIMISER, *MEMORY)) and name != "global_step"
 
 
 def saver(variables):
@@ -58,10 +60,11 @@ def delete(path):
 
 
 def reader(path):
-    """A reader of the checkpoint `path`, TensorFlow's or a .pth of SPQ's release: it has TensorFlow's
-    `get_variable_to_shape_map` and `get_tensor`. Raises UserError where it is absent, incomplete or damaged."""
-    if Path(path).suffix == spq_release.SUFFIX:
-        return spq_release.Reader(path)
+    """A reader of the checkpoint `path`, TensorFlow's, a .pth of SPQ's release or a .npy of WSDHQ's: it has
+    TensorFlow's `get_variable_to_shape_map` and `get_tensor`. Raises UserError where it is absent, incomplete or
+    damaged."""
+    if Path(path).suffix in RELEASES:
+        return RELEASES[Path(path).suffix](path)
     there = [os.path.exists(f"{path}{part}") for part in PARTS]
     if not any(there):
         raise UserError(f"there is no checkpoint at {path}; set model_load_path to one, or make it with train.py")
@@ -107,7 +110,7 @@ def assign(session, values):
 def fingerprint(path):
     """The SHA-256 of a checkpoint's weights file, as hexadecimal text."""
     reader(path)
-    file = Path(path if Path(path).suffix == spq_release.SUFFIX else f"{path}{PARTS[0]}")
+    file = Path(path if Path(path).suffix in RELEASES else f"{path}{PARTS[0]}")
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

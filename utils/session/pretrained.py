@@ -10,23 +10,26 @@ from model.tf1 import tf
 from utils import files
 from utils.data.data import Source
 from utils.errors import UserError
-from utils.session import checkpoints
+from utils.session import checkpoints, wsdhq_release
 
 
 def load_pretrained(session, path):
-    """Load F from the release's ImageNet_pretrained.mat: arrays by variable name, singleton dimensions allowed.
+    """Load F from the release's ImageNet_pretrained.mat: arrays by variable name, singleton dimensions allowed. Or from
+    an alexnet.npy of WSDHQ's.
 
     The dense layer starts anew (release). Returns how many variables were loaded. Raises UserError where the
-    file is no .mat file, lacks a variable or holds it in another shape.
+    file is no such file, lacks a variable or holds it in another shape.
     """
     try:
-        arrays = scipy.io.loadmat(path)
+        arrays = (wsdhq_release.read(path) if Path(path).suffix == wsdhq_release.SUFFIX else scipy.io.loadmat(path))
+    except UserError:
+        raise
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{path} is not a readable .mat file ({checkpoints.first_line(error)}); set "
                         "ImagNet_pretrained_path to another, or to one that is absent to train from scratch") from error
     wanted = [v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)]
     for variable in wanted:
-        array = np.squeeze(arrays.get(variable.name, np.array(None)))
+        array = np.squeeze(arrays.get(variable.name, arrays.get(variable.op.name, np.array(None))))
         shape = variable.shape.as_list()
         if array.dtype.kind != "f" or array.shape != tuple(side for side in shape if side != 1):
             raise UserError(f"{path} does not hold {variable.name} as {shape}; "

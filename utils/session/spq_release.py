@@ -47,6 +47,12 @@ def tensors(variables):
     return made
 
 
+def write(path, variables):
+    """Write {our name: array} as the release does; others than the release's are left out. Raises UserError where the
+    disk refuses."""
+    torch_files.write(path, tensors(variables))
+
+
 class Reader:
     """Reads a checkpoint of SPQ's release as TensorFlow's reader reads its own.
 

@@ -17,7 +17,7 @@ from utils.session import checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by.
 USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "input_side", "n_CLASSES", "n_book",
-       "bn_word", "len_code", "N_books", "N_words", "L_word", "variant"}
+       "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def _resumable(path):
 def finished(config):
     """The newest checkpoint that a finished training left in `config.model_save_path` and that these settings can
     search by, or None. The shipped example is no such training."""
-    example = Path(settings.released(type(config))["model_load_path"].replace("{n_bits}", str(config.n_bits)))
+    example = Path(config.filled(settings.released(type(config))["model_load_path"]))
     found = [path for path in _checkpoints(config.model_save_path)
              if not _resumable(path) and path.resolve() != example.resolve()
              and not settings.differences(about(path)["settings"], config, USE)]
@@ -157,7 +157,7 @@ def check_use(checkpoint, config, source=None):
     if kept is None:
         return
     before = settings.completed(kept["settings"], type(config))
-    names = {"method"} if source is None else {"method", "dataset", "protocol"}
+    names = {"method", "n_bits"} if source is None else {"method", "n_bits", "dataset", "protocol"}
     if source is not None and before.get("protocol") == 2:
         names.add("known_classes")
     for name, was, now in settings.differences(before, config, names):
@@ -197,7 +197,8 @@ def start(session, folder, variables, config, source):
 
 
 def initialise(session, config):
-    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are.
+    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are; ""
+    where there are none to train.
 
     Raises UserError where the file cannot be used, and where F is on vectors, which nobody has pretrained.
     """
@@ -205,6 +206,8 @@ def initialise(session, config):
     if path and config.backbone == "embeddings":
         raise UserError(f"ImagNet_pretrained_path is {path}, but a network on vectors has no pretrained weights; "
                         "leave it out")
+    if not tf.trainable_variables():
+        return ""
     network = NETWORKS[config.backbone]
     if not Path(path).is_file() and network.imagenet is not None:
         count = imagenet.load(session, network.imagenet, network.scope)
@@ -221,7 +224,7 @@ def initialise(session, config):
 
 def _check_same(path, before, config):
     names = type(config).model_fields.keys() - settings.FREE
-    names |= {"total_epochs"} if config.decay == "cosine" else set()
+    names |= {"total_epochs", "iterations"} & type(config).model_fields.keys() if config.decay == "cosine" else set()
     for name, was, now in settings.differences(before, config, names):
         raise UserError(f"{path} was trained with {name}={was} and the settings say {now}; "
                         f"set {name}={was} to go on with it")

@@ -23,42 +23,59 @@ from utils.session import machine
 class Task:
     """The training that `config`, an object with the settings of a method, asks for.
 
-    images: uint8 [N, 32, 32, 3], or vectors, float [N, D] (with `freeze` those that F sees in the images), and labels:
-    bool [N, n_CLASSES], all that batches are drawn from; n_batches, batch_size, epoch_steps, n_steps: the shape of a
-    step and of the whole training; measure: what is measured on held-back images; source: the data's. Raises UserError
-    as the data set's reader and `frozen_features`, and where a batch, the classes or the validation ask for more than
-    there is.
+    images: uint8 [N, H, W, 3], or vectors, float [N, D] (with `freeze` those that F sees in the images), and labels:
+    bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
+    batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
+    of the whole training, which has no steps where a method is fitted alone; fits: whether it fits something otherwise
+    than by steps; measure: what is measured on held-back images; source: the data's. Raises UserError as the data set's
+    reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch, the
+    classes or the validation ask for more than there is.
     """
 
     def __init__(self, config):
         self._config, self._method = config, METHODS[config.method]
-        data = sets.load(config)
+        data = sets.load(config, tags=self._method.targets == "tags")
         if config.freeze:
             data = data._replace(images=frozen_features(data.images, config))
         self._data = splits.hold_back(data, config, self._method.draws[0]) if config.eval_term else data
-        splits.check_classes(len(splits.known_classes(self._data)), config)
-        self.images, self.labels = data.images, splits.training_labels(self._data, config.n_CLASSES)
-        shown = self._data
+        self.images, shown = data.images, self._data
+        if self._method.targets == "tags":
+            self.labels = splits.training_tags(shown, config)
+        else:
+            splits.check_classes(len(splits.known_classes(shown)), config)
+            self.labels = splits.training_labels(shown, config.n_CLASSES)
         if config.pseudo_labels:
             shown, self.labels = pseudo_labels.add(shown, self.labels, config.pseudo_labels, config.pseudo_confidence)
-        self._roles = [getattr(shown, role) for role in self._method.draws]
-        for role, images in zip(self._method.draws, self._roles, strict=True):
-            splits.check_batch(config.batch_size, len(images), role)
-        self.n_batches, self.batch_size = len(self._roles), config.batch_size
-        self.epoch_steps = len(self._roles[0]) // config.batch_size
-        self.n_steps = config.total_epochs * self.epoch_steps
+        self.roles = [getattr(shown, role) for role in self._method.draws]
+        self.counts = [len(role) for role in self.roles]
+        self.n_batches, self.batch_size = len(self.roles), config.batch_size
+        self.epoch_steps = max(1, self.counts[0] // config.batch_size)
+        self.n_steps = config.n_steps(self.epoch_steps)
+        self.n_epochs = -(-self.n_steps // self.epoch_steps)
+        if self.n_steps:
+            for role, count in zip(self._method.draws, self.counts, strict=True):
+                splits.check_batch(config.batch_size, count, role)
+        self.fits = self._method.fit is not None
         self.measure, self.source = self._method.measure, data.source
 
     def indices(self, step):
         """int64 [n_batches, batch_size], the images of a step."""
-        return self._method.sample(self._roles, self.batch_size, self._config.seed, step)
+        return np.stack([role[places] for role, places in zip(self.roles, self.places(step), strict=True)])
 
-    def graph(self, images, labels, step, spatial=DIRECT):
+    def places(self, step):
+        """int64 [n_batches, batch_size], the images of a step by their places in their roles."""
+        roles = [np.arange(count) for count in self.counts]
+        return self._method.sample(roles, self.batch_size, self._config.seed, step)
+
+    def graph(self, images, labels, step, places=None, spatial=DIRECT):
         """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3] or float [n_batches, B, D],
-        labels bool [n_batches, B, n_CLASSES], step an integer scalar; `spatial` as in model.backbones."""
+        labels bool [n_batches, B, n_CLASSES] or tags, step an integer scalar, places int32 [n_batches, B], which a
+        method with a memory of its images needs; `spatial` as in model.backbones."""
         if self._config.freeze:
             backbones.make_variables(self._config)
-        batches = [Batch(*batch) for batch in zip(tf.unstack(images), tf.unstack(labels), strict=True)]
+        places = [None] * self.n_batches if places is None else tf.unstack(places)
+        batches = [Batch(*batch, self._data.tag_vectors)
+                   for batch in zip(tf.unstack(images), tf.unstack(labels), places, self.counts, strict=True)]
         losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self._config, step,
                                                spatial)
         return self._method.optimise(losses, averages, self._config, self.n_steps)
@@ -70,7 +87,7 @@ class Task:
 
     def log_line(self, epoch, step, losses, rate):
         """What is printed every few steps."""
-        return (f"epoch: {epoch}/{self._config.total_epochs}, iter: {step} - (Batch) "
+        return (f"epoch: {epoch}/{self.n_epochs}, iter: {step} - (Batch) "
                 f"{self._method.log(losses, self._config)}, lr: {rate:.5f}")
 
 
@@ -89,22 +106,24 @@ def frozen_features(images, config):
 
 class Feeds(NamedTuple):
     """Placeholders of one step: images uint8 [n, B, 32, 32, 3] or float [n, B, D], labels bool [n, B, n_CLASSES], the
-    step's number."""
+    step's number, places int32 [n, B]."""
 
     images: tf.Tensor
     labels: tf.Tensor
     step: tf.Tensor
+    places: tf.Tensor
 
 
 def build(task):
     """The training graph of a task, for this machine. Returns (Feeds, TrainingGraph)."""
     batches = [task.n_batches, task.batch_size]
     feeds = Feeds(tf.placeholder(task.images.dtype, [*batches, *task.images.shape[1:]]),
-                  tf.placeholder(tf.bool, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []))
+                  tf.placeholder(tf.bool, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []),
+                  tf.placeholder(tf.int32, batches))
     return feeds, task.graph(*feeds, spatial=machine.spatial(task.batch_size))
 
 
 def draw(task, step):
     """What to feed to one step."""
     indices = task.indices(step)
-    return Feeds(task.images[indices], task.labels[indices], np.int32(step))
+    return Feeds(task.images[indices], task.labels[indices], np.int32(step), task.places(step))

@@ -27,7 +27,7 @@ pytest.importorskip("jax")
 class Line:
     """The least task: a line through points, the mean brightness of an image and its label."""
 
-    n_batches, batch_size, epoch_steps, n_steps = 1, 4, 5, 25
+    n_batches, batch_size, epoch_steps, n_steps, fits = 1, 4, 5, 25, False
     source, measure = Source("noise", "all", "0" * 64, "a generator"), "nothing"
     images = np.random.default_rng(0).integers(0, 256, (12, 2, 2, 3), np.uint8)
     labels = np.arange(16) == np.arange(12)[:, np.newaxis]
@@ -35,7 +35,9 @@ class Line:
     def indices(self, step):
         return np.random.default_rng(step).choice(12, (1, 4), replace=False)
 
-    def graph(self, images, labels, step, spatial=DIRECT):
+    places = indices
+
+    def graph(self, images, labels, step, places=None, spatial=DIRECT):
         slope, still = (tf.get_variable(name, initializer=np.float32(1)) for name in ("Z", "C"))
         brightness = tf.reduce_mean(tf.cast(images, tf.float32), [0, 2, 3, 4]) / 255
         error = slope * brightness + tf.stop_gradient(still) - tf.cast(tf.argmax(labels[0], 1), tf.float32)

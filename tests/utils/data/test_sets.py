@@ -13,7 +13,7 @@ from utils.data import archives, cifar10, sets
 
 
 def test_cifar10_by_its_settings():
-    config = SimpleNamespace(dataset="cifar10", backbone="modified_vgg", data_dir=SAMPLE, protocol=2,
+    config = SimpleNamespace(dataset="cifar10", backbone="modified_vgg", data_dir=SAMPLE, protocol=2, image_size=32,
                              known_classes=(1, 8))
     data = sets.load(config)
     assert data.source.name == "CIFAR-10" and np.unique(data.labels[data.labelled].argmax(1)).tolist() == [1, 8]
@@ -23,7 +23,7 @@ def test_cifar10_by_its_settings():
 def test_cifar100_by_its_settings(tmp_path):
     for split, count in (("train", 7), ("test", 3)):
         (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
-    data = sets.load(SimpleNamespace(dataset="cifar100", backbone="cnn_f", data_dir=tmp_path))
+    data = sets.load(SimpleNamespace(dataset="cifar100", backbone="cnn_f", data_dir=tmp_path, image_size=32))
     assert data.source.name == "CIFAR-100" and len(data.labelled) == 7 and len(data.validation) == 3
 
 

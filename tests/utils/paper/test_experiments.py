@@ -50,6 +50,14 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
 
 
+@pytest.mark.parametrize("given, row", [({}, "ITQ, of GIST"), ({"embeddings": "v.npz"}, "ITQ"),
+                                        ({"backbone": "embeddings", "embeddings": "v.npz"}, "ITQ"),
+                                        ({"backbone": "cnn_f"}, None)])
+def test_shallow_methods_take_gist_or_vectors(given, row):
+    rows = {cell.row for cell in table2([12], 1, given) if cell.settings["method"] == "itq"}
+    assert rows == ({row} if row else set())
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_a_cell_sets_its_method_has(name):
     experiment = EXPERIMENTS[name]

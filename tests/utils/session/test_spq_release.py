@@ -13,7 +13,7 @@ from model import spq
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
-from utils.session import checkpoints, spq_checkpoint, spq_release, torch_files
+from utils.session import as_released, checkpoints, spq_release, torch_files
 
 RELEASED = DATA / "spq_release.pth"  # torch.save by PyTorch 2.13, made by benchmarks/torch_spq_checkpoint.py
 BLOCKS = [f"layer{stage}/{number}" for stage in range(1, 5) for number in range(2)]
@@ -65,14 +65,23 @@ def test_the_scripts_take_it(seen, few_dir, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "retrieval_result_3.png").exists()
 
 
-def test_there_and_back(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["spq_checkpoint", f"--model_load_path={RELEASED}", f"--out={tmp_path}/32.pth"])
-    spq_checkpoint.main()
+def test_there_and_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["as_released", "--method=spq", f"--model_load_path={RELEASED}",
+                                      f"--out={tmp_path}/32.pth"])
+    as_released.main()
     theirs, ours = torch_files.read(RELEASED), torch_files.read(tmp_path / "32.pth")
-    assert {name for name in theirs if not name.endswith(spq_release.COUNTER)} == ours.keys()
+    assert {name for name in theirs if not name.endswith(spq_release.COUNTER)} == ours.keys() and len(ours) == 105
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name])
-    assert "105 tensors" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given, says", [
+    (["--method=gpq"], "method is gpq, whose release has no other form than ours; set --method to spq or wsdhq"),
+    (["--method=wsdhq"], "backbone is modified_vgg, and the release has alexnet alone; set backbone=alexnet")])
+def test_what_no_release_has_is_not_written(given, says, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["as_released", *given, "--out=x"])
+    with pytest.raises(UserError, match=says):
+        as_released.main()
 
 
 @pytest.mark.parametrize("settings, mend", [

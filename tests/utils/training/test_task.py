@@ -54,7 +54,7 @@ def test_no_label_of_an_unlabelled_image_or_a_query_is_handed_on(gpq):
 def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatch, batch_size, gpus, way):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     task = SimpleNamespace(images=np.zeros([1, 32, 32, 3], np.uint8), labels=np.zeros([1, 10], bool), n_batches=2,
-                           batch_size=batch_size, graph=lambda images, labels, step, spatial: spatial)
+                           batch_size=batch_size, graph=lambda images, labels, step, places, spatial: spatial)
     assert isinstance(build(task)[1], way)
 
 

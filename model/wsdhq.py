@@ -1,0 +1,175 @@
+"""WSDHQ (Wang et al., Weakly Supervised Deep Hyperspherical Quantization for Image Retrieval, AAAI 2021), and WDHT's
+loss in the same program, wired into the two graphs that users meet: the losses that training lowers, and retrieval.
+
+B images, T tags, D numbers in a tag's vector, M codebooks of K words of D numbers each, which are added. r: float32
+[B, D], of the images; tags: bool [B, T], or a float of 0 and 1. `config` is any object with the settings of config.py.
+
+The release multiplies gradients of biases by 2 and of the last layer by 10; Adam is scale-free, so here they stay.
+"""
+from typing import NamedTuple
+
+from model import backbones
+from model.networks import layers
+from model.networks.spatial import DIRECT
+from model.retrieval import Retrieval
+from model.tf1 import tf
+
+SCOPE = "wsdhq"
+
+
+class Losses(NamedTuple):
+    """Scalars. embedding: of images and tags; quantization: times lambda; total: both."""
+
+    embedding: tf.Tensor
+    quantization: tf.Tensor
+    total: tf.Tensor
+
+
+class Memory(NamedTuple):
+    """What a training keeps from step to step, besides the tables: variables that no gradient reaches.
+
+    codes: int32 [N, M], of the images of its role, -1 for none; store: float32 [N, D], r of each as it last was in a
+    batch, 0 before; started: bool scalar, whether the codebooks are fitted.
+    """
+
+    codes: tf.Variable
+    store: tf.Variable
+    started: tf.Variable
+
+
+def unit(x):
+    """Each row of x at length 1 (release's epsilon)."""
+    return tf.nn.l2_normalize(x, axis=-1, epsilon=1e-12)
+
+
+def cosine_margin(r, tags, tag_vectors, config):
+    """The adaptive cosine margin (loss `WSDQH` of the release), a scalar: for each pair of a tag i that an image has
+    and a tag j that it has not, max(0, m_ij - cos(r, i) + cos(r, j)); the mean over all pairs of the batch.
+
+    m_ij is 2^(1 - gamma) (1 - cos(i, j))^gamma, or `config.margin`. 0 where no image has a tag. Made of the
+    images' tags, one row each, and so never of [B, T, T]. tag_vectors: float32 [T, D].
+    """
+    s = unit(tag_vectors)
+    cosines = tf.matmul(unit(r), s, transpose_b=True)
+    pairs = tf.where(tf.cast(tags, tf.bool))
+    image, tag = pairs[:, 0], pairs[:, 1]
+    if config.margin_rule == "adaptive":
+        apart = tf.maximum(1 - tf.matmul(s, s, transpose_b=True), 0)
+        margin = tf.gather(2 ** (1 - config.gamma) * apart ** config.gamma, tag)
+    else:
+        margin = config.margin
+    excess = tf.nn.relu(margin - tf.gather_nd(cosines, pairs)[:, tf.newaxis] + tf.gather(cosines, image))
+    others = 1 - tf.gather(tf.cast(tags, r.dtype), image)
+    return tf.math.divide_no_nan(tf.reduce_sum(excess * others), tf.reduce_sum(others))
+
+
+def hinge(r, tags, tag_vectors, config):
+    """WDHT's hinge loss in WSDHQ's release, a scalar: of every image, against the mean tag vector e of every other,
+    max(0, margin + cos(r, e_other) - cos(r, e_own)), e as long as the mean leaves it, 0 without tags; the mean over
+    all pairs."""
+    tags = tf.cast(tags, r.dtype)
+    means = tf.math.divide_no_nan(tf.matmul(tags, unit(tag_vectors)), tf.reduce_sum(tags, axis=1, keepdims=True))
+    products = tf.matmul(unit(r), means, transpose_b=True)
+    excess = tf.nn.relu(config.margin + products - tf.linalg.diag_part(products)[:, tf.newaxis])
+    count = tf.cast(tf.shape(r)[0], r.dtype)
+    return (tf.reduce_sum(excess) / count - config.margin) / (count - 1)
+
+
+def quantization(r, codes, codebooks, gram):
+    """Supervised cosine quantization, a scalar: the mean of |W (r - q)|^2 = (r - q)^T G (r - q), for the tag vectors W
+    and G = W^T W. q: the sum of the words that `codes` int32 [B, M] name, nothing for -1. codebooks: float32 [M, K, D];
+    gram: G, float32 [D, D]."""
+    n_book, n_word, dimension = codebooks.shape.as_list()
+    named = tf.reshape(tf.one_hot(codes, n_word, dtype=r.dtype), [-1, n_book * n_word])
+    missing = r - tf.matmul(named, tf.reshape(codebooks, [-1, dimension]))
+    return tf.reduce_mean(tf.reduce_sum(tf.matmul(missing, gram) * missing, axis=1))
+
+
+def coded(r, codebooks, gram, sweeps):
+    """Codes uint8 [B, M] by iterated conditional modes: each codebook's word in turn is the one that, beside the words
+    of the others, brings (r - q)^T G (r - q) lowest; `sweeps` times, the first time beside those already chosen.
+
+    The codebooks come in their order, not at random as in the release, so that an image has one code. Arguments as of
+    `quantization`.
+    """
+    weighted = tf.einsum("mkd,de->mke", codebooks, gram)
+    tables = 2 * tf.einsum("mkd,nld->mnkl", weighted, codebooks)  # what a word adds to another's cost
+    costs = tf.reduce_sum(weighted * codebooks, axis=2) - 2 * tf.einsum("bd,mkd->bmk", r, weighted)
+    chosen = {}
+    for _ in range(sweeps):
+        for m in range(codebooks.shape[0]):
+            others = [tf.gather(tables[n, m], code) for n, code in chosen.items() if n != m]
+            chosen[m] = tf.argmin(tf.add_n([costs[:, m], *others]), axis=1)
+    return tf.cast(tf.stack([chosen[m] for m in sorted(chosen)], axis=1), tf.uint8)
+
+
+def _variable(name, shape, initializer, dtype=tf.float32):
+    """One that no gradient reaches."""
+    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
+        return tf.get_variable(name, shape, dtype, initializer, trainable=False)
+
+
+def _tables(config, tag_vectors=None):
+    """The codebooks, float32 [M, K, D], and G, float32 [D, D], which is of the tag vectors where they are given."""
+    zeros, dimension = tf.zeros_initializer(), config.dimension
+    words = _variable("C", [config.n_book * config.intn_word, dimension],
+                      tf.random_uniform_initializer(-1, 1, layers.seed_of(f"{SCOPE}/C")))
+    gram = zeros if tag_vectors is None else lambda *_, **__: tf.matmul(tag_vectors, tag_vectors, transpose_a=True)
+    return (tf.reshape(words, [config.n_book, config.intn_word, dimension]),
+            _variable("G", [dimension, dimension], gram))
+
+
+def _memory(count, config):
+    zeros = tf.zeros_initializer()
+    return Memory(_variable("codes", [count, config.n_book], tf.constant_initializer(-1), tf.int32),
+                  _variable("store", [count, config.dimension], zeros), _variable("started", [], zeros, tf.bool))
+
+
+def _features(images, config, training, spatial):
+    """tanh of the layer fc8 on top of F, float32 [B, D], and F's statistics."""
+    seen = backbones.features(config.backbone, images, None, training, spatial, "tagged" if training else "",
+                              config.hidden, config.input_side)
+    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE), tf.variable_scope("fc8"):
+        deviation = tf.random_normal_initializer(0, 0.01, layers.seed_of("kernel"))
+        kernel = layers.variable("kernel", [int(seen.raw.shape[-1]), config.dimension], deviation)
+        bias = layers.variable("bias", [config.dimension], tf.zeros_initializer())
+    return tf.tanh(tf.matmul(seen.raw, kernel) + bias), seen.statistics
+
+
+def _as_quantized(x, config):
+    """Features or tag vectors as the quantizer and retrieval take them: as they are (code), or of length 1 (paper)."""
+    return unit(x) if config.normalize == "paper" else x
+
+
+def training_losses(batches, config, step, spatial=DIRECT, embedding=cosine_margin):
+    """The losses of a step: its batch varied at random, and beside its stored codes.
+
+    batches: {"tagged": training.Batch}, whose labels are tags; step: its number, integer scalar; embedding:
+    `cosine_margin` or `hinge`. Returns (Losses, the operation that updates F's moving averages and stores the batch's
+    r, which dropout and crop have part in, as in the release). `spatial` as in `backbones.features`.
+    """
+    batch = batches["tagged"]
+    varied, _ = backbones.views(batch.images, "tagged", config, step)
+    r, statistics = _features(varied, config, True, spatial)
+    tag_vectors = tf.constant(batch.tag_vectors)
+    embedded = embedding(r, batch.labels, tag_vectors, config)
+    codebooks, gram = _tables(config, _as_quantized(tag_vectors, config))
+    memory = _memory(batch.count, config)
+    r = _as_quantized(r, config)
+    lost = quantization(r, tf.gather(memory.codes, batch.places), codebooks, gram)
+    lost *= tf.where_v2(memory.started, config.lam, 0.)
+    stored = tf.scatter_update(memory.store, batch.places, r)
+    return Losses(embedded, lost, embedded + lost), tf.group(layers.update_moving_averages(statistics), stored)
+
+
+def retrieval_graph(images, config, spatial=DIRECT):
+    """Features and codes of uint8 [B, H, W, 3] images. Returns a Retrieval, whose codewords are added.
+
+    features are the tanh layer's, the mean over the crops that F's row tells of (AlexNet's ten), whose inner product
+    with a code's sum of words ranks (AQD). `spatial` as in `backbones.features`.
+    """
+    network = backbones.network(config.backbone)
+    r = network.look(network.standardise(images), lambda crop: _features(crop, config, False, spatial)[0])
+    r = _as_quantized(r, config)
+    codebooks, gram = _tables(config)
+    return Retrieval(r, coded(r, codebooks, gram, config.sweeps), codebooks)

@@ -1,0 +1,124 @@
+"""The shallow methods from train.py to a ranked list, on vectors and on pictures."""
+import json
+import sys
+
+import made_up
+import numpy as np
+import pytest
+from conftest import variables
+
+import Demo
+import encode
+import reproduce
+import train
+from config import METHODS
+from utils.errors import UserError
+from utils.retrieval import evaluation
+from utils.retrieval.database import Database
+from utils.settings import from_command_line, refuse_idle
+from utils.training.task import Task
+
+SHALLOW = {"pq": [], "opq": [], "lopq": [], "itq": [], "sh": [], "sdh": ["--n_anchors=100", "--sigma=0.7"]}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return made_up.file(tmp_path_factory.mktemp("vectors") / "v.npz")
+
+
+def settings(method, *arguments, own=train.Options):
+    return from_command_line(own, [f"--method={method}", *SHALLOW[method], *arguments])
+
+
+def fitted(method, *arguments):
+    config = settings(method, *arguments)
+    refuse_idle(config)
+    assert train.train(config, Task(config))
+    return config
+
+
+@pytest.fixture(scope="module")
+def itq(file, tmp_path_factory):
+    """The folder of an ITQ of 12 bits of vectors."""
+    folder = tmp_path_factory.mktemp("itq")
+    fitted("itq", "--n_bits=12", f"--embeddings={file}", f"--model_save_path={folder}")
+    return folder
+
+
+def test_they_are_the_methods_without_steps():
+    from utils.methods import METHODS as rows
+    assert SHALLOW.keys() == {name for name, row in rows.items() if row.losses is None} <= METHODS.keys()
+
+
+@pytest.mark.parametrize("method", SHALLOW)
+def test_codes_of_vectors(file, tmp_path, method):
+    config = fitted(method, "--n_bits=12", f"--embeddings={file}", f"--model_save_path={tmp_path}")
+    found = evaluation.evaluate(config, str(tmp_path / f"{method}_12bits.ckpt"))
+    assert found["mAP"] > (0.5 if method == "sh" else 0.75) and 3 <= found["distinct_codes"] <= 2 ** 12
+    about = json.loads((tmp_path / f"{method}_12bits.ckpt.json").read_text())
+    assert about["step"] == 0 and about["settings"]["n_bits"] == 12 and about["data"]["name"] == "embeddings"
+    assert all(np.isfinite(array).all() and array.any() for array in variables(config.final_checkpoint).values())
+
+
+def test_codes_of_pictures_by_their_gist(data_dir, tmp_path, monkeypatch):
+    config = fitted("itq", "--n_bits=8", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    Demo.evaluate(settings("itq", "--n_bits=8", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+                           own=Demo.Options))
+    assert (tmp_path / "retrieval_result_0.png").exists()
+    assert evaluation.evaluate(config, str(config.final_checkpoint))["mAP"] > 0.11
+    monkeypatch.setattr(sys, "argv", ["encode.py", "--backbone=gist", "--features_only", f"--data_dir={data_dir}",
+                                      "--out=gist.npy"])
+    encode.main()
+    assert np.load("gist.npy").shape == (600, 512)
+
+
+def test_demo_and_encode_take_the_checkpoint(file, itq, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["--n_bits=12", f"--embeddings={file}", f"--model_save_path={itq}"]
+    Demo.evaluate(settings("itq", *given, own=Demo.Options))
+    assert "itq_12bits.ckpt mAP: 0." in capsys.readouterr().out
+    features, _ = made_up.vectors()
+    np.save("own.npy", features[:50])
+    np.save("one.npy", features[7:8])
+    monkeypatch.setattr(sys, "argv", ["encode.py", "--method=itq", *given, "--images=own.npy", "--out=codes.npz"])
+    encode.main()
+    database = Database.load("codes.npz")
+    assert database.codes.shape == (50, 3) and database.distance == "squared"
+    Demo.search_own(settings("itq", *given, "--database=codes.npz", "--image=one.npy", own=Demo.Options))
+    assert capsys.readouterr().out.splitlines()[-2 - 14].startswith("0.0000 ")
+
+
+def test_what_cannot_be(file, itq, data_dir, tmp_path):
+    given = [f"--embeddings={file}", f"--model_save_path={itq}"]
+    with pytest.raises(UserError, match="itq_12bits.ckpt is a finished training's; set another model_save_path"):
+        fitted("itq", "--n_bits=12", *given)
+    with pytest.raises(UserError, match="trained with n_bits=12 and the settings say 8; set n_bits=12"):
+        Demo.evaluate(settings("itq", "--n_bits=8", *given, f"--model_load_path={itq}/itq_12bits.ckpt",
+                               own=Demo.Options))
+    with pytest.raises(UserError, match="trained with method=itq and the settings say sh"):
+        Demo.evaluate(settings("sh", "--n_bits=12", *given, f"--model_load_path={itq}/itq_12bits.ckpt",
+                               own=Demo.Options))
+    with pytest.raises(UserError, match="n_bits is '10': .* multiple of 4"):
+        settings("itq", "--n_bits=10")
+    with pytest.raises(UserError, match="n_bits is '4': .* 4 of them name the cell"):
+        settings("lopq", "--n_bits=4")
+    with pytest.raises(UserError, match="total_epochs has no effect while method is itq"):
+        refuse_idle(settings("itq", "--total_epochs=3"))
+    with pytest.raises(UserError, match="backbone is modified_vgg, but pq trains no network; set backbone to gist"):
+        fitted("pq", "--backbone=modified_vgg", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}")
+    with pytest.raises(UserError, match="n_bits is 20, but ITQ has no more bits than a vector has numbers"):
+        fitted("itq", "--n_bits=20", f"--embeddings={file}", f"--model_save_path={tmp_path}")
+
+
+def test_a_cell_of_a_table(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "table2", "--bits", "12", "--seeds", "1", "--method=opq",
+                                      "--accelerate", f"--embeddings={file}"])
+    reproduce.main()
+    (cell,) = (tmp_path / "results" / "cells").iterdir()
+    assert cell.name.startswith("opq_12bits-seed0-") and "embeddings_v" in cell.name
+    mean = json.loads(cell.read_text())["evaluation"]["mAP"]
+    (table,) = (tmp_path / "results").glob("table2-*embeddings_v*.md")
+    assert mean > 0.7 and f"| OPQ | {mean:.4f}" in table.read_text()
+    assert "python train.py --method=opq" in table.read_text()

@@ -1,0 +1,47 @@
+"""CIFAR-10's search terms: of the sample that ships and, where it is there, of the full set; and noise on tags."""
+import os
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from config import GPQ, WSDHQ
+from utils.data import keywords, sets
+from utils.data.tags import tagging
+from utils.errors import UserError
+
+
+def test_the_samples_tags():
+    data = sets.load(WSDHQ(data_dir=str(ROOT / "cifar10")), tags=True)
+    assert data.tags.shape == (6000, 262) and data.tag_vectors.shape == (262, 50)
+    assert (data.tags.sum(1) <= 1).all() and len(data.tagged) > 0.97 * len(data.training)
+    pure = [data.labels[data.tags[:, tag]].sum(0).max() for tag in range(262)]
+    assert sum(pure) > 0.97 * data.tags.sum()  # nearly every tag stands in one class: the module's words
+    assert sets.load(GPQ(data_dir=str(ROOT / "cifar10"))).tags is None
+
+
+def test_the_full_sets_counts():
+    if not os.environ.get("CIFAR10_DIR"):
+        pytest.skip("set CIFAR10_DIR to the folder of CIFAR-10")
+    raw = keywords.raw_tags(os.environ["CIFAR10_DIR"])
+    assert len(raw.names) == 338 and raw.tags[:50000].sum() == 49895  # the training images
+    known = np.ones(338, bool)
+    known[tagging.merged_by(raw).dropped] = False
+    assert known.sum() == 324 and raw.tags[:50000, known].sum() == 49895 - 1068
+
+
+def test_other_file_names(data_dir):
+    with pytest.raises(UserError, match="not the published ones"):
+        sets.load(WSDHQ(data_dir=str(data_dir)), tags=True)
+
+
+def test_noise_drops_and_inserts_at_its_rates():
+    tags = np.random.default_rng(0).random((4000, 50)) < 0.06
+    n = tags.sum()
+    assert np.array_equal(tagging.noisy(tags, 0, 0, 0), tags) and not tagging.noisy(tags, 1, 0, 0).any()
+    noisy = tagging.noisy(tags, 0.3, 0.2, 5)
+    assert np.array_equal(noisy, tagging.noisy(tags, 0.3, 0.2, 5))
+    assert not np.array_equal(noisy, tagging.noisy(tags, 0.3, 0.2, 6))
+    assert (noisy & tags).sum() == pytest.approx(0.7 * n, rel=0.03)
+    assert (noisy & ~tags).sum() == pytest.approx(0.2 * n * 0.94, rel=0.1)
+    assert not noisy[~tags.any(1)].any()  # who has no tag gets none

@@ -1,0 +1,109 @@
+"""The .npy files of WSDHQ's release: read without trust, written as numpy reads them, and what lies beside them."""
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from config import WSDHQ
+from model.tf1 import tf
+from utils.errors import UserError
+from utils.methods import METHODS
+from utils.session import checkpoints, pretrained, wsdhq_release
+
+
+def released(generator, trained=True):
+    """What the release's checkpoints hold, with few channels."""
+    made = {f"conv{n}": [generator.normal(size=(3, 3, 2, n + 1)).astype(np.float32), np.ones(n + 1, np.float32)]
+            for n in range(1, 6)}
+    made |= {f"fc{n}": [generator.normal(size=(4, n)).astype(np.float32), np.zeros(n, np.float32)] for n in (6, 7)}
+    if trained:
+        made |= {"fc8": [np.asfortranarray(generator.normal(size=(7, 5)).astype(np.float32)), np.ones(5)],
+                 "C": generator.normal(size=(32, 5)).astype(np.float32)}
+    return made
+
+
+def npy(path, content, pickled):
+    """A .npy file of the object `content` with `pickled` in its place."""
+    whole = io.BytesIO()
+    np.save(whole, np.array(content, object))
+    header = 10 + int.from_bytes(whole.getvalue()[8:10], "little")
+    path.write_bytes(whole.getvalue()[:header] + pickled)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_every_form_that_numpy_wrote_is_read(tmp_path, protocol):
+    made = released(np.random.default_rng(0))
+    npy(tmp_path / "x.npy", made, pickle.dumps(np.array(made, object), protocol))
+    found = wsdhq_release.read(tmp_path / "x.npy")
+    assert found.keys() == {"wsdhq/C", *(f"{'wsdhq' if layer == 'fc8' else 'AlexNet'}/{layer}/{kind}"
+                                         for layer in made if layer != "C" for kind in ("kernel", "bias"))}
+    np.testing.assert_array_equal(found["wsdhq/fc8/kernel"], made["fc8"][0])
+    np.testing.assert_array_equal(found["AlexNet/conv2/kernel"], made["conv2"][0])
+    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+
+
+def test_what_is_written_is_read_by_numpy_and_by_this_project(tmp_path):
+    variables = {"AlexNet/conv1/kernel": np.ones((2, 2, 3, 4), np.float32), "AlexNet/conv1/bias": np.zeros(4, "f"),
+                 "wsdhq/fc8/kernel": np.ones((4, 5), np.float32), "wsdhq/fc8/bias": np.zeros(5, "f"),
+                 "wsdhq/C": np.ones((8, 5), np.float32)}
+    wsdhq_release.write(tmp_path / "x.npy", {**variables, "wsdhq/G": np.eye(5)})
+    theirs = np.load(tmp_path / "x.npy", allow_pickle=True, encoding="latin1").item()
+    assert theirs.keys() == {"conv1", "fc8", "C"} and theirs["conv1"][0].shape == (2, 2, 3, 4)
+    ours = wsdhq_release.read(tmp_path / "x.npy")
+    assert ours.keys() == variables.keys() and all((ours[name] == variables[name]).all() for name in ours)
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_hostile_or_damaged_file_is_refused_and_not_run(tmp_path):
+    made = released(np.random.default_rng(0))
+    npy(tmp_path / "hostile.npy", made, pickle.dumps(np.array({"conv1": Hostile(tmp_path / "made")}, object)))
+    npy(tmp_path / "objects.npy", made, pickle.dumps(np.array({"C": np.array([made], object)}, object)))
+    npy(tmp_path / "short.npy", made, pickle.dumps(np.array(made, object))[:-300])
+    np.save(tmp_path / "plain.npy", np.ones(3))
+    (tmp_path / "text.npy").write_text("no array")
+    for name in ("hostile", "objects", "short", "plain", "text"):
+        with pytest.raises(UserError, match=f"{name}.npy is damaged or no .npy of WSDHQ's release"):
+            wsdhq_release.read(tmp_path / f"{name}.npy")
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(UserError, match="there is no file .*none.npy"):
+        wsdhq_release.read(tmp_path / "none.npy")
+
+
+def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.array(released(np.random.default_rng(0)), object))
+    with pytest.raises(UserError, match="FinalTagEmbs.txt is absent or unreadable, but .* codes by its tag vectors"):
+        checkpoints.reader(tmp_path / "x.npy")
+    np.savetxt(tmp_path / "FinalTagEmbs.txt", np.ones((3, 4)))
+    with pytest.raises(UserError, match="has vectors of 4 numbers and .*x.npy words of 5"):
+        checkpoints.reader(tmp_path / "x.npy")
+    w = np.random.default_rng(1).normal(size=(3, 5))
+    np.savetxt(tmp_path / "FinalTagEmbs.txt", w)
+    reader = checkpoints.reader(str(tmp_path / "x.npy"))
+    np.testing.assert_allclose(reader.get_tensor("wsdhq/G"), w.T @ w, rtol=1e-5, atol=1e-6)
+    shapes = reader.get_variable_to_shape_map()
+    fits = {"dimension": 5, "n_book": 2, "bn_word": 4, "backbone": "alexnet"}
+    METHODS["wsdhq"].check("x.npy", shapes, WSDHQ(**fits))
+    for wrong, says in (({"dimension": 300}, "set dimension=5"), ({"bn_word": 3}, "set n_book=4"),
+                        ({"backbone": "modified_vgg"}, "set backbone=alexnet")):
+        with pytest.raises(UserError, match=says):
+            METHODS["wsdhq"].check("x.npy", shapes, WSDHQ(**{**fits, **wrong}))
+    assert len(checkpoints.fingerprint(tmp_path / "x.npy")) == 64
+
+
+def test_alexnet_starts_from_its_file(session, tmp_path):
+    np.save(tmp_path / "alexnet.npy", np.array(released(np.random.default_rng(0), trained=False), object))
+    for name, array in wsdhq_release.read(tmp_path / "alexnet.npy").items():
+        tf.get_variable(name, array.shape)
+    assert pretrained.load_pretrained(session, tmp_path / "alexnet.npy") == 14
+    kernel = next(v for v in tf.global_variables() if v.op.name == "AlexNet/fc7/kernel")
+    expected = np.load(tmp_path / "alexnet.npy", allow_pickle=True).item()["fc7"][0]
+    np.testing.assert_array_equal(session.run(kernel), expected)

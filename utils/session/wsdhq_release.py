@@ -1,0 +1,91 @@
+"""The .npy files of WSDHQ's release under this project's names: `alexnet.npy`, and trained checkpoints.
+
+Each is a pickled dict: `conv1` to `conv5`, `fc6`, `fc7` and, of a checkpoint, `fc8` are [weights, bias], `C` is the
+codebooks, [M * 256, 300]. The tag vectors, which coding needs, are not in it: FinalTagEmbs.txt must lie beside it.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from utils import files
+from utils.data import archives
+from utils.errors import UserError
+
+SUFFIX = ".npy"
+SCOPES = {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"), "AlexNet"), "fc8": "wsdhq"}
+TAG_VECTORS = "FinalTagEmbs.txt"
+
+
+class _Unpickler(archives.InertUnpickler):
+    """Admits the bytes of Python 3 in the old protocol as well."""
+
+    admitted = archives.InertUnpickler.admitted | {("_codecs", "encode")}
+
+
+def read(path):
+    """{our name: float32 array} of a .npy of the release. Nothing in it is executed. Raises UserError where it is
+    absent, damaged, foreign or malicious."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version](file)
+            (layers,) = _Unpickler(file, encoding="bytes").load().state[4]
+        named = {key if isinstance(key, str) else key.decode("ascii"): value for key, value in layers.items()}
+        made = {f"{scope}/{layer}/{kind}": _array(inert) for layer, scope in SCOPES.items() if layer in named
+                for kind, inert in zip(("kernel", "bias"), named[layer], strict=True)}
+        return made | ({"wsdhq/C": _array(named["C"])} if "C" in named else {})
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}; give the path of one") from None
+    except Exception as error:  # a forged pickle can raise nearly anything
+        raise UserError(f"{path} is damaged or no .npy of WSDHQ's release; give another") from error
+
+
+def _array(inert):
+    """float32 of what an array's pickle says."""
+    _, shape, dtype, by_column, raw = inert.state
+    if isinstance(raw, archives.Inert):  # _codecs.encode(text, "latin1")
+        raw = raw.arguments[0].encode("latin1")
+    kind, order = (part if isinstance(part, str) else part.decode("ascii")
+                   for part in (dtype.arguments[0], dtype.state[1]))
+    if kind not in ("f4", "f8"):
+        raise ValueError(f"its numbers are {kind}")
+    array = np.frombuffer(raw, f"{order}{kind}").reshape(shape, order="F" if by_column else "C")
+    return array.astype(np.float32)
+
+
+def write(path, variables):
+    """Write {our name: array} as the release does; others than the release's are left out. Raises UserError where the
+    disk refuses."""
+    made = {layer: [variables[f"{scope}/{layer}/{kind}"] for kind in ("kernel", "bias")]
+            for layer, scope in SCOPES.items() if f"{scope}/{layer}/kernel" in variables}
+    if "wsdhq/C" in variables:
+        made["C"] = variables["wsdhq/C"]
+    with files.whole(path) as file:
+        np.save(file, np.array(made, object), allow_pickle=True)
+
+
+class Reader:
+    """Reads a checkpoint of WSDHQ's release as TensorFlow's reader reads its own.
+
+    Raises UserError as `read`, and where the tag vectors beside it are absent or of another length.
+    """
+
+    def __init__(self, path):
+        self._arrays, beside = read(path), Path(path).with_name(TAG_VECTORS)
+        if "wsdhq/C" not in self._arrays:
+            return
+        try:
+            vectors = np.loadtxt(beside, np.float32, ndmin=2)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{beside} is absent or unreadable, but {path} codes by its tag vectors; copy it there"
+                            ) from error
+        if vectors.shape[1] != self._arrays["wsdhq/C"].shape[1]:
+            raise UserError(f"{beside} has vectors of {vectors.shape[1]} numbers and {path} words of "
+                            f"{self._arrays['wsdhq/C'].shape[1]}; copy the one that belongs to it there")
+        self._arrays["wsdhq/G"] = vectors.T @ vectors
+
+    def get_variable_to_shape_map(self):
+        return {name: list(array.shape) for name, array in self._arrays.items()}
+
+    def get_tensor(self, name):
+        return self._arrays[name]
