@@ -4,11 +4,27 @@ from typing import NamedTuple
 
 from config import GPQ
 from utils.paper.drawing import draw_bars, draw_both, draw_costs, draw_embedding, draw_surface, draw_table, draw_voronoi
+from utils.paper.rows import (
+    BITS,
+    HIDDEN,
+    KNOWN,
+    NETWORK_SEEDS,
+    NETWORKS,
+    SCRATCH,
+    UNSEEN,
+    VECTOR_SCHEDULE,
+    VECTORS,
+    Cell,
+    Published,
+    at_each_length,
+    column,
+    from_start,
+    over,
+    over_vectors,
+)
 
-BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks of GPQ
 BOOKS = {16: 4, 32: 8, 64: 16}  # bits: codebooks of SPQ
 LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)
-SCRATCH = {"ImagNet_pretrained_path": ""}
 PRETRAINED = {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}
 STARTS = {"from scratch": SCRATCH, "F from CIFAR-100": PRETRAINED}
 VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "lam_2": 0.0},
@@ -16,20 +32,6 @@ VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "
 SHALLOW = {"pq": (0.237, 0.265, 0.268, 0.266), "opq": (0.265, 0.315, 0.323, 0.345),
            "lopq": (0.279, 0.324, 0.366, 0.370), "itq": (0.158, 0.163, 0.168, 0.169),
            "sh": (0.124, 0.125, 0.125, 0.126), "sdh": (0.255, 0.330, 0.344, 0.360)}  # table 2 of the paper, at BITS
-KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
-# What the rows of `imagenet` start from and how they are trained. The command line comes before a schedule.
-VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
-           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
-SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
-NETWORKS = {  # steps of 100 + 100 images, 1,000 and 200
-    "modified VGG, pretrained F": (
-        "./models/ImageNet_pretrained.mat", {**SHORT, "batch_size": 100, "total_epochs": 20}),
-    "modified VGG, taught F (beyond the paper)": (
-        "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
-VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
-HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
-NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
-
 RESNET = {"ImagNet_pretrained_path": "./models/CIFAR100_resnet18.mat"}
 SPQ_ROWS = {
     "SPQ, batch normalisation frozen after the first measurement (release)": {},
@@ -42,44 +44,19 @@ SPQ_PAPER = ("Jang and Cho, Self-supervised Product Quantization for Deep Unsupe
 PAPER = "Jang and Cho, Generalized Product Quantization Network for Semi-supervised Image Retrieval, CVPR 2020"
 
 
-class Cell(NamedTuple):
-    """Where a training stands in its table, what it sets, `method` among it, and which mAP of it stands there.
-
-    schedule: settings that it has where the command line and config.py do not say others.
-    """
-
-    row: str
-    column: str
-    settings: dict
-    measure: str = "mAP"
-    schedule: dict = {}
-
-
-class Published(NamedTuple):
-    """A row that a paper prints: {column: mAP}, and where."""
-
-    row: str
-    figures: dict
-    source: str
-
-
-def column(bits):
-    return f"{bits} bits"
-
-
-def over(bits, seeds, rows):
-    """Every row of GPQ at every bit length and seed; rows: {name: settings}."""
-    return [Cell(row, column(b), {"method": "gpq", **settings, "n_book": BITS[b], "bn_word": 4, "seed": seed})
-            for row, settings in rows.items() for b in bits for seed in range(seeds)]
-
-
 def table2(bits, seeds, given):
-    forms = {f"{follow} form, {start}": {"follow": follow, **path} for follow in ("release", "paper")
-             for start, path in STARTS.items()}
+    """GPQ, a classifier alone and the baselines; of vectors, where some are given, all of them."""
+    if given.get("embeddings"):
+        plain = {key: value for key, value in VECTOR_SCHEDULE.items() if key != "follow"}
+        gpq, starts, schedule = over_vectors(bits, seeds, {"GPQ": {}}), {"": {}}, {**plain, **HIDDEN[48]}
+    else:
+        forms = {f"{follow} form, {start}": {"follow": follow, **path} for follow in ("release", "paper")
+                 for start, path in STARTS.items()}
+        gpq, starts, schedule = over(bits, seeds, forms), {f", {start}": path for start, path in STARTS.items()}, {}
     ranked = {"by predicted class": "mAP", "by softmax inner product": "unquantised_mAP"}
-    alone = [Cell(f"classifier alone, {start}", by, {"method": "classifier", **path, "seed": seed}, measure)
-             for start, path in STARTS.items() for by, measure in ranked.items() for seed in range(seeds)]
-    return [*over(bits, seeds, forms), *alone, *shallow(bits, seeds, given)]
+    alone = [Cell(f"classifier alone{start}", by, {"method": "classifier", **path, "seed": seed}, measure, schedule)
+             for start, path in starts.items() for by, measure in ranked.items() for seed in range(seeds)]
+    return [*gpq, *alone, *shallow(bits, seeds, given)]
 
 
 def shallow(bits, seeds, given):
@@ -92,7 +69,8 @@ def shallow(bits, seeds, given):
 
 
 def table3(bits, seeds, given):
-    """Three choices of known classes, and the one given; the mean of the three; what pretraining does to the first."""
+    """Three choices of known classes, and the one given; the mean of the three; what pretraining does to the first; and
+    the three and their mean on vectors, whose files say what is known."""
     unseen = {known: {"protocol": 2, "known_classes": known, "n_CLASSES": len(known)}
               for known in (*KNOWN, given.get("known_classes", KNOWN[0]))}
     scratch = over(bits, seeds, {f"{known} known, from scratch": {**settings, **SCRATCH}
@@ -100,23 +78,35 @@ def table3(bits, seeds, given):
     mean = [cell._replace(row="mean over the three choices, from scratch") for cell in scratch
             if cell.settings["known_classes"] in KNOWN]
     first = {f"{KNOWN[0]} known, F from CIFAR-100": {**unseen[KNOWN[0]], **PRETRAINED}}
-    return [*scratch, *mean, *over(bits, seeds, first)]
+    vectors = over_vectors(bits, seeds, {
+        f"{known} known, EfficientNet-Lite2's vectors":
+            {"embeddings": path, "n_CLASSES": len(known), **GPQ.implied({"embeddings": path})}
+        for known, path in UNSEEN.items()})
+    return [*scratch, *mean, *over(bits, seeds, first), *vectors,
+            *(cell._replace(row="mean over the three choices, EfficientNet-Lite2's vectors") for cell in vectors)]
 
 
 def figure3(bits, seeds, given):
-    return over(bits, seeds, {row: {**settings, **SCRATCH} for row, settings in VARIANTS.items()})
+    """GPQ-F is another F, so it has no cells where one is given."""
+    given_f = given.get("embeddings") or given.get("ImagNet_pretrained_path")
+    return from_start(bits, seeds, {row: settings for row, settings in VARIANTS.items()
+                                    if not (given_f and "backbone" in settings)}, given)
 
 
 def figure4(bits, seeds, given):
     """Rows weigh classification, columns entropy: the paper's lambda_1 and lambda_2."""
     classification, entropy = GPQ.lambdas(given.get("follow", "release"))
-    return [Cell(f"{b} bits, classification {one:g}", f"entropy {two:g}", {**cell.settings, classification: one,
-                                                                           entropy: two})
-            for b in bits for one in LAMBDAS for two in LAMBDAS for cell in over([b], seeds, {"GPQ": SCRATCH})]
+    return [cell._replace(row=f"{b} bits, classification {one:g}", column=f"entropy {two:g}")
+            for b in bits for one in LAMBDAS for two in LAMBDAS
+            for cell in from_start([b], seeds, {"": {classification: one, entropy: two}}, given)]
 
 
 def figure5(bits, seeds, given):
-    return over(bits, seeds, {row: {**VARIANTS[row], **SCRATCH} for row in ("GPQ-T", "GPQ-H", "GPQ")})
+    return from_start(bits, seeds, {row: VARIANTS[row] for row in ("GPQ-T", "GPQ-H", "GPQ")}, given)
+
+
+def figure1(bits, seeds, given):
+    return from_start(bits, seeds, {"len_code 2": {"len_code": 2}}, given)
 
 
 def choices(bits, seeds, given):
@@ -129,17 +119,12 @@ def choices(bits, seeds, given):
     return over(bits, seeds, {row: {**common, **change} for row, change in changes.items()})
 
 
-def figure1(bits, seeds, given):
-    return over(bits, seeds, {"len_code 2": {"len_code": 2, **SCRATCH}})
-
-
 def imagenet(bits, seeds, given):
     """What ImageNet knows, by three roads: vectors of a network trained on it, and the paper's network, pretrained."""
     path = given.get("embeddings")
     paths = {"the vectors given": path} if path and path not in VECTORS.values() else VECTORS
     vectors = {row: {"embeddings": path, **GPQ.implied({"embeddings": path})} for row, path in paths.items()}
-    return [*(cell._replace(schedule={**VECTOR_SCHEDULE, **HIDDEN[b]}) for b in bits
-              for cell in over([b], seeds, vectors)),
+    return [*over_vectors(bits, seeds, vectors),
             *(cell._replace(schedule=schedule) for row, (path, schedule) in NETWORKS.items()
               for cell in over(bits, min(seeds, NETWORK_SEEDS), {row: {"ImagNet_pretrained_path": path}}))]
 
@@ -189,10 +174,6 @@ class Experiment(NamedTuple):
     def kept(self):
         """The folder of its cells' JSON in `results/`."""
         return "held_back" if self.held_back else "cells"
-
-
-def at_each_length(figures, lengths=BITS):
-    return dict(zip(map(column, lengths), figures, strict=True))
 
 
 def rerun(mean_ap, number, how):

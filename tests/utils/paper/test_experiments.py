@@ -2,7 +2,8 @@
 import pytest
 
 import config
-from utils.paper.experiments import EXPERIMENTS, HIDDEN, figure4, imagenet, table2, table3
+from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
+from utils.paper.rows import HIDDEN, NETWORKS
 
 
 @pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
@@ -11,12 +12,28 @@ def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
     rows = {}
     for cell in listed:
         rows.setdefault(cell.row, []).append(cell.settings)
-    *choices, mean, first = rows.values()
+    *choices, mean, first, one, two, three, vectors = rows.values()
     assert [own[0]["known_classes"] for own in choices[3:]] == list(given.values())
     assert mean == sum(choices[:3], []) and len(mean) == 3 * 2 * 2
     assert {settings["n_CLASSES"] for settings in mean} == {7}
     assert len({settings["known_classes"] for settings in mean}) == 3
     assert {settings["known_classes"] for settings in first} == {choices[0][0]["known_classes"]}
+    assert len(vectors) == len(mean) and all(settings in vectors for settings in one + two + three)
+    assert len({settings["embeddings"] for settings in vectors}) == 3
+
+
+@pytest.mark.parametrize("figure", [figure1, figure3, figure4, figure5])
+def test_a_figure_is_of_the_f_that_is_given(figure):
+    taught, schedule = NETWORKS["modified VGG, taught F (beyond the paper)"]
+    scratch, vectors, started = (figure([48], 1, given) for given in (
+        {}, {"embeddings": "v.npz"}, {"ImagNet_pretrained_path": taught}))
+    assert {cell.settings["ImagNet_pretrained_path"] for cell in scratch} == {""}
+    assert [cell.row for cell in vectors] == [cell.row for cell in started]
+    assert {row for row, _ in {cell[:2] for cell in scratch}} - {cell.row for cell in vectors} <= {"GPQ-F"}
+    for cell in (*vectors, *started):
+        assert not cell.settings.keys() & {"ImagNet_pretrained_path", "backbone"}
+    assert all(cell.schedule == schedule for cell in started)
+    assert all(cell.schedule["hidden"] == HIDDEN[48]["hidden"] for cell in vectors)
 
 
 def test_figure_4_weighs_the_same_in_both_forms():
@@ -33,6 +50,14 @@ def test_a_classifier_alone_has_no_length_and_two_columns():
         ("by predicted class", "mAP"), ("by softmax inner product", "unquantised_mAP")}
     assert len(alone) == 2 * 2 * 2 and all(cell.settings.keys() == {"method", "ImagNet_pretrained_path", "seed"}
                                            for cell in alone)
+
+
+def test_of_vectors_every_row_of_table_2_has_one_start():
+    cells = table2([12, 48], 1, {"embeddings": "v.npz"})
+    assert {"GPQ", "classifier alone", "ITQ"} <= {cell.row for cell in cells}
+    assert not any("ImagNet_pretrained_path" in cell.settings for cell in cells)
+    for cell in cells:
+        assert config.METHODS[cell.settings["method"]](embeddings="v.npz", **cell.schedule, **cell.settings)
 
 
 def test_imagenets_rows_have_seeds_and_schedules_of_their_own():

@@ -6,7 +6,8 @@ import pytest
 
 from config import GPQ, Classifier
 from utils.paper import cells, tables
-from utils.paper.experiments import Experiment, Published
+from utils.paper.experiments import Experiment
+from utils.paper.rows import Published
 
 PAPER = (Published("the paper", {"12 bits": 0.858, "48 bits": 0.883}, "Jang and Cho, table 2"),
          Published("SPQ", {"48 bits": 0.9}, "another"))

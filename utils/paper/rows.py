@@ -1,0 +1,71 @@
+"""Cells of a table or figure: where they stand, and what their F starts from."""
+from typing import NamedTuple
+
+BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks of GPQ
+SCRATCH = {"ImagNet_pretrained_path": ""}
+KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
+# What the rows of `imagenet` start from and how they are trained. The command line comes before a schedule.
+VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
+           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
+SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
+NETWORKS = {  # steps of 100 + 100 images, 1,000 and 200
+    "modified VGG, pretrained F": (
+        "./models/ImageNet_pretrained.mat", {**SHORT, "batch_size": 100, "total_epochs": 20}),
+    "modified VGG, taught F (beyond the paper)": (
+        "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
+VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
+HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
+UNSEEN = {known: f"cifar10_lite2_known{''.join(map(str, known))}.npz" for known in KNOWN}  # Lite2's, in protocol 2
+NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
+
+
+class Cell(NamedTuple):
+    """Where a training stands in its table, what it sets, `method` among it, and which mAP of it stands there.
+
+    schedule: settings that it has where the command line and config.py do not say others.
+    """
+
+    row: str
+    column: str
+    settings: dict
+    measure: str = "mAP"
+    schedule: dict = {}
+
+
+class Published(NamedTuple):
+    """A row that a paper prints: {column: mAP}, and where."""
+
+    row: str
+    figures: dict
+    source: str
+
+
+def column(bits):
+    return f"{bits} bits"
+
+
+def over(bits, seeds, rows):
+    """Every row of GPQ at every bit length and seed; rows: {name: settings}."""
+    return [Cell(row, column(b), {"method": "gpq", **settings, "n_book": BITS[b], "bn_word": 4, "seed": seed})
+            for row, settings in rows.items() for b in bits for seed in range(seeds)]
+
+
+def over_vectors(bits, seeds, rows):
+    """`over`, by the schedule of vectors."""
+    return [cell._replace(schedule={**VECTOR_SCHEDULE, **HIDDEN[b]}) for b in bits
+            for cell in over([b], seeds, rows)]
+
+
+def from_start(bits, seeds, rows, given):
+    """`over`, from random weights; or from the vectors or F that are given, by the short schedule that these have."""
+    if given.get("embeddings"):
+        return over_vectors(bits, seeds, rows)
+    start = given.get("ImagNet_pretrained_path")
+    if not start:
+        return over(bits, seeds, {row: {**settings, **SCRATCH} for row, settings in rows.items()})
+    schedule = dict(NETWORKS.values()).get(start, {})
+    return [cell._replace(schedule=schedule) for cell in over(bits, seeds, rows)]
+
+
+def at_each_length(figures, lengths=BITS):
+    return dict(zip(map(column, lengths), figures, strict=True))
