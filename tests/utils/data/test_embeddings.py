@@ -23,6 +23,14 @@ def as_folder(path, **arrays):
     return str(path)
 
 
+def test_the_classes_to_learn_are_those_of_the_labelled_vectors(tmp_path):
+    features, labels = made_up.vectors()
+    known = np.flatnonzero(labels < 2)
+    parts = {**PARTS, "labelled": known[known >= 30][:50]}
+    for roles, count in ((parts, 2), ({**PARTS, "labelled": known[:0]}, 3), ({}, 3)):
+        assert embeddings.n_classes(made_up.file(tmp_path / "v.npz", features=features, labels=labels, **roles)) == count
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("make", [lambda path, **arrays: made_up.file(path / "v.npz", **arrays),
                                   lambda path, **arrays: as_folder(path / "v", **arrays)])
