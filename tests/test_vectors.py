@@ -178,8 +178,8 @@ def test_a_cell_of_a_table(file, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "table2", "--bits", "12", "--seeds", "1", "--method=gpq",
                                       f"--embeddings={file}", "--batch_size=20", "--total_epochs=2"])
     reproduce.main()
-    cells = [json.loads(cell.read_text()) for cell in (tmp_path / "results" / "cells").iterdir()]
-    assert len(cells) == 2 and {cell["training"]["settings"]["follow"] for cell in cells} == {"release", "paper"}
-    assert all(cell["evaluation"]["mAP"] > 0.3 for cell in cells)
+    (kept,) = (tmp_path / "results" / "cells").iterdir()
+    cell = json.loads(kept.read_text())
+    assert cell["training"]["settings"]["follow"] == "paper" and cell["evaluation"]["mAP"] > 0.3
     (table,) = (tmp_path / "results").glob("table2-*embeddings_v*.md")
-    assert f"{cells[0]['evaluation']['mAP']:.4f}" in table.read_text()
+    assert f"{cell['evaluation']['mAP']:.4f}" in table.read_text()

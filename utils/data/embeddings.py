@@ -72,13 +72,15 @@ def load(path, seed=0):
 
 def n_classes(path):
     """How many classes training knows: those of the labelled vectors at `path`, or, where no role says which these are,
-    or where there are none, all that the labels number. Raises UserError as `load`."""
+    all that the labels number. Raises UserError as `load`."""
     found = _read(path, {"labels", "labelled"})
     if "labels" not in found:
         raise UserError(f"{path} has no labels; add them, int [N] or bool [N, L]")
     labels = _labels(found["labels"], path, found["labels"].size and len(found["labels"]))
-    labelled = _indices(found["labelled"], "labelled", path, len(labels)) if "labelled" in found else []
-    return int(labels[labelled].any(0).sum()) or labels.shape[1]
+    if "labelled" in found:
+        labels = labels[_indices(found["labelled"], "labelled", path, len(labels))]
+        return int(labels.any(0).sum())
+    return labels.shape[1]
 
 
 def read_vectors(path):
