@@ -93,9 +93,9 @@ def plan(arguments, named):
         said = " ".join(cells.argument(key, value) for key, value in choice.items())
         raise UserError(f"{arguments.what} has no cell with these settings, {said}; leave some out, or put config.py "
                         "back")
-    methods = dict.fromkeys(cell.settings["method"] for cell in shown)
+    methods, unsaid = dict.fromkeys(cell.settings["method"] for cell in shown), GPQ.implied(chosen).keys()
     parts = dict.fromkeys(part for method in methods
-                          for part in cells.unusual(cells.configured(METHODS[method], fixed[method])))
+                          for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))
     return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md", drawn_by(arguments, chosen),
                 results / experiment.kept, [(cell, name) for cell, name, _ in places],
                 {name: config for _, name, config in places}, list(wanted))
@@ -115,7 +115,7 @@ def drawn_by(arguments, given):
         more += ["--bits", *map(str, arguments.bits)]
     if (arguments.seeds or 0) > seeds:
         more += ["--seeds", str(arguments.seeds)]
-    unsaid = cells.FREE - {"embeddings"} | GPQ.implied(given).keys()  # what the named vectors imply
+    unsaid = cells.FREE - {"embeddings"} | GPQ.implied(given).keys()
     more += [cells.argument(key, value) for key, value in sorted(given.items()) if key not in unsaid]
     return shlex.join(["python", "reproduce.py", arguments.what, "--draw", *more])
 

@@ -72,9 +72,9 @@ def name(config):
     return "-".join([*method, stem, f"seed{config.seed}", *unusual(config)])
 
 
-def unusual(config):
-    """What is not as first published among the settings, as parts of a name."""
-    named = type(config).model_fields.keys() - ELSEWHERE - OWN
+def unusual(config, unsaid=frozenset()):
+    """What is not as first published among the settings, those `unsaid` aside, as parts of a name."""
+    named = type(config).model_fields.keys() - ELSEWHERE - OWN - unsaid
     return [f"{key}_{_short(value)}" for key, _, value in differences({}, config, named)]
 
 
