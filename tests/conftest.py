@@ -1,5 +1,6 @@
 """What several test files share: the release's numbers and checkpoint, a graph's values, tiny trainings, and a server.
 """
+import contextlib
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +89,8 @@ def server(monkeypatch):
             self.send_response(self.server.status or (206 if start else 200))
             self.send_header("Content-Length", len(content) - start)
             self.end_headers()
-            self.wfile.write(content[start:start + self.server.at_most])
+            with contextlib.suppress(ConnectionError):  # a reader may stop early
+                self.wfile.write(content[start:start + self.server.at_most])
 
         def log_message(self, *_):
             pass

@@ -7,7 +7,10 @@ class UserError(Exception):
 
 
 def run(main):
-    """Call `main()` as a script; a `UserError` prints its sentence on stderr and exits with 2, Ctrl-C with 130."""
+    """Call `main()` as a script; a `UserError` prints its sentence on stderr and exits with 2, Ctrl-C with 130. Asked
+    for help, print first what the script's docstring says, where its examples are."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(sys.modules["__main__"].__doc__)
     try:
         sys.exit(main())
     except UserError as error:
