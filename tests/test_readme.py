@@ -1,7 +1,10 @@
 """The README's Python example, run as it stands in the repository's folder."""
+import json
 import re
+from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import ROOT
 
 from model.tf1 import tf
@@ -24,7 +27,18 @@ def test_the_example_finds_images_of_the_querys_class(monkeypatch):
 
 
 def test_every_link_of_the_documents_leads_to_a_file():
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "models").glob("*.md"))]
     links = [(page.parent, link) for page in pages for link in re.findall(r"\]\(([^)]+)\)", page.read_text())]
     assert len(links) > 20
     assert [link for folder, link in links if not (folder / link).is_file()] == []
+
+
+@pytest.mark.parametrize("bits", [12, 48])
+def test_a_shipped_checkpoints_card_says_what_its_cell_measured(bits):
+    made = json.loads((ROOT / "models" / f"{bits}bits_example.ckpt.json").read_text())
+    name = Path(made["settings"]["model_save_path"]).name
+    cell = json.loads((ROOT / "results" / "cells" / f"{name}.json").read_text())
+    card = (ROOT / "models" / f"{bits}bits_example.md").read_text()
+    for what in ("mAP", "unquantised_mAP"):
+        assert f"{cell['evaluation'][what]:.4f}" in card
+    assert f"{cell['evaluation']['distinct_codes']:,}" in card and f"{made['step']} steps" in card
