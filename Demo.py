@@ -6,21 +6,27 @@
     python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
     python Demo.py --method=classifier                      # a checkpoint of another method
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
+    python Demo.py --method=wsdhq --tag=horse               # for a word, by a method that learns from tags
+    python Demo.py --serve                                  # in the browser (requirements-web.txt)
 
 It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
 else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
 settings are the same.
 """
+import re
 import time
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own
-from utils.data import embeddings, pictures, sets
-from utils.retrieval import evaluation, metrics, search
+from utils.data import embeddings, pictures
+from utils.retrieval import by_tag, evaluation, metrics, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
@@ -38,8 +44,21 @@ class Options(Own):
     image: str = ""
     """A picture of your own to search for in place of a query; with embeddings a .npy file of one vector, [1, D]."""
 
+    tag: str = ""
+    """A tag to search for in place of a query: its vector is compared with the codes. For methods that learn from tags.
+    """
+
     database: str = ""
     """A database of your own pictures or vectors to search in, made by `python encode.py`; needs --image."""
+
+    serve: CliImplicitFlag[bool] = False
+    """Show the gallery as a page in the browser until Ctrl-C, in place of one ranked list."""
+
+    host: str = "127.0.0.1"
+    """With serve, the address to listen at; the default is for this machine alone, 0.0.0.0 for all that reach it."""
+
+    port: Annotated[int, Field(ge=0, lt=2 ** 16)] = 8000
+    """With serve, the port to listen at, 0 for any that is free. From 0 to 65535."""
 
 
 class Stages:
@@ -57,9 +76,14 @@ class Stages:
         return ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
 
 
+def beside(config, checkpoint, kind):
+    """The file in model_save_path that is kept of what `checkpoint` makes of the gallery: its "database" or "map"."""
+    return Path(config.model_save_path) / f"{Path(checkpoint).name}.{kind}.npz"
+
+
 def gallery_database(encoder, data, checkpoint, config):
     """The database of the gallery, from its file while that is good for this checkpoint, data and settings."""
-    path = Path(config.model_save_path) / f"{Path(checkpoint).name}.database.npz"
+    path = beside(config, checkpoint, "database")
     made = {**made_of(config, checkpoint), "protocol": config.protocol, "known_classes": list(config.known_classes),
             "data": data.source.sha256}
     if path.exists():
@@ -76,16 +100,33 @@ def gallery_database(encoder, data, checkpoint, config):
     return database
 
 
+def gallery_page():
+    """The module that serves the page, whose libraries nothing else needs. Raises UserError where these are missing."""
+    try:
+        from utils.page import server
+    except ImportError as error:
+        raise errors.UserError(f"--serve needs {error.name}, which is not installed; pip install -r "
+                               "requirements-web.txt") from error
+    return server
+
+
 def evaluate(config):
-    """Print mAP over the data set's queries and draw one query's ranked list, or that of the user's picture."""
+    """Print mAP over the data set's queries and draw the ranked list of one query, of the user's picture or of a tag;
+    with `serve` show them in the browser."""
+    if config.tag and config.image:
+        raise errors.UserError(f"tag is {config.tag} and image {config.image}; search for one of them")
     stages = Stages()
-    data = sets.load(config)
+    if config.serve:
+        page = gallery_page()
+        listening = page.listen(config.host, config.port)  # before the gallery is encoded, which may take minutes
+    data = by_tag.loaded(config)
     if not 0 <= config.query < len(data.query):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
     place = data.query[config.query]
     asking = own(config) if config.image else data.images[place]
+    tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
     checkpoint, config = folder.chosen(config, data.source)
     stages.done("data")
@@ -96,25 +137,34 @@ def evaluate(config):
         stages.done("database")
         queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)
         (feature,), _ = encoder(asking[np.newaxis])
+        if tag is not None:
+            feature = by_tag.feature(data, tag)
         stages.done("queries")
-    mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
-                                          without_hits=config.without_hits)
-    stages.done("search")
-    print(f"{checkpoint} mAP: {mean:.4f}")
-    for mean in evaluation.symmetric(database, query_codes, asked, config).values():
-        print(f"with the queries as codes too (SQD): {mean:.4f}")
+        mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
+                                              without_hits=config.without_hits)
+        stages.done("search")
+        print(f"{checkpoint} mAP: {mean:.4f}")
+        for symmetric in evaluation.symmetric(database, query_codes, asked, config).values():
+            print(f"with the queries as codes too (SQD): {symmetric:.4f}")
+        if config.serve:
+            about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
+                     "mAP": f"{mean:.4f}", "data": data.source.name, "seconds": str(stages)}
+            gallery = page.Gallery(data, database, encoder, queries, config.image_size, about, by_tag.asking(data))
+            return page.serve(gallery, listening, beside(config, checkpoint, "map"), config.seed)
 
     distances, places = search.search(database, feature[np.newaxis], SHOWN)
     found = data.gallery[places[0]]
     shown = pictures.of(data, found, config.image_size)
-    names = [", ".join(data.class_names[k] for k in np.flatnonzero(data.labels[i])) for i in found]
+    names = [by_tag.described(data, i) for i in found]
     titles = [f"{name}\n{d:.3f}" if image is not None else f"{i}: {name}\n{d:.3f}"
               for i, image, name, d in zip(found, shown, names, distances[0], strict=True)]
     if config.image:
         figure = draw_own(config, asking, shown, titles)
+    elif tag is not None:
+        figure = draw_tag(config, data, tag, found, shown, titles)
     else:
         labels, (picture,) = data.labels[place], pictures.of(data, [place], config.image_size)
-        title = f"query {config.query}\n{', '.join(data.class_names[k] for k in np.flatnonzero(labels))}"
+        title = f"query {config.query}\n{by_tag.described(data, place)}"
         right = [bool(np.any(database.labels[i] & labels)) for i in places[0]]
         figure = f"retrieval_result_{config.query}.png"
         figures.ranked_list(figure, picture, title, shown, titles, right)
@@ -122,6 +172,18 @@ def evaluate(config):
     print(f"{len(data.query)} queries, {len(database.codes)} gallery images, {len(database.gallery.counts)} distinct "
           f"codes of {config.n_bits} bits; ranked list: {figure}")
     print(f"seconds: {stages}")
+
+
+def draw_tag(config, data, tag, found, images, titles):
+    """Draw the images found, places of `data`, for its tag of that number; right is who has it, unknown who has none.
+    Returns the figure's path."""
+    name = str(data.tag_names[tag])
+    figure = "retrieval_result_" + re.sub(r"[^\w-]+", "_", config.tag) + ".png"
+    right = [bool(data.tags[i, tag]) if data.tags[i].any() else None for i in found]
+    figures.ranked_list(figure, None, f"tag\n{by_tag.shortened(name)}", images, titles, right)
+    print(f"tag {name}: {sum(filter(None, right))} of the {len(found)} nearest images have it, as "
+          f"{data.tags[data.gallery, tag].sum()} of {len(data.gallery)} in the gallery")
+    return figure
 
 
 def own(config):
@@ -144,6 +206,11 @@ def draw_own(config, asking, images, titles):
 
 def search_own(config):
     """Draw the ranked list of the user's picture or vector among the user's own."""
+    if config.tag:
+        raise errors.UserError(f"tag is {config.tag}, but a database of your own is searched by a picture; leave tag "
+                               "out, or database")
+    if config.serve:
+        raise errors.UserError("--serve shows a data set's gallery, and no database of your own; leave one of them out")
     if not config.image:
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     asking = own(config)
@@ -162,7 +229,7 @@ def search_own(config):
     if asking.ndim == 1:
         images = [None] * len(names)
     elif database.names is None:
-        array = pictures.read_all(source, config.image_size)[0] if source.exists() else ()
+        array = pictures.read_array(source, config.image_size) if source.exists() else ()
         images = [array[i] if i < len(array) else None for i in places[0]]
     else:
         images = [pictures.read(source / name, config.image_size) if (source / name).exists() else None

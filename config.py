@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field, model_validator
 
-from utils.base_settings import Settings, again, power_of_2
+from utils.base_settings import Settings, again, each_once, power_of_2
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
 
-PICTURES = "corel5k", "flickr25k", "nus-wide"
+PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
 
 
@@ -50,9 +50,10 @@ class Config(Settings):
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
     # Data
-    dataset: Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "embeddings"] = "cifar10"
-    """The data set in data_dir; embeddings is that of the setting of this name. corel5k implies its number of classes,
-    and pictures of 256 pixels, as do flickr25k and nus-wide."""
+    dataset: Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "folder", "embeddings"] = "cifar10"
+    """The data set in data_dir; folder is pictures of your own (docs/own_pictures.md), embeddings that of the setting
+    of this name. corel5k and folder imply their number of classes, and, as flickr25k and nus-wide, 256 pixels a side.
+    """
 
     truth: Literal["themes", "keywords"] = "themes"
     """What is alike in Corel5k: pictures of one CD, or those that share one of the ten commonest keywords, which then
@@ -62,8 +63,10 @@ class Config(Settings):
     """Data protocol: 1 and 2 of GPQ's table 1, all classes known and three of ten unseen; 3, SPQ's, the official
     training images, without labels, searched for the official test images."""
 
-    known_classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = (0, 1, 2, 3, 4, 5, 6)
-    """Labels of the classes that are known under protocol 2, as [0,1,2,3,4,5,6]; the paper does not say which."""
+    known_classes: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], AfterValidator(each_once)] = (
+        0, 1, 2, 3, 4, 5, 6)
+    """Labels of the classes that are known under protocol 2, each once, as [0,1,2,3,4,5,6]; the paper does not say
+    which."""
 
     n_CLASSES: Annotated[int, Field(ge=2)] = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
@@ -354,6 +357,104 @@ class SDH(Fitted):
     """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
+class Deep(Config):
+    """The settings that the deep baselines share. They train F by GPQ's own schedule."""
+
+    final = "{method}_{n_bits}bits.ckpt"
+
+    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+
+    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = again(Fitted, "n_bits", 48)
+
+
+class PQN(Deep):
+    """Settings of the product quantization network."""
+
+    published = "pqn"
+
+    method: Literal["pqn"] = "pqn"
+    """Product quantization network (Yu et al., ECCV 2018), 16 codewords a codebook."""
+
+
+class SUBIC(Deep):
+    """Settings of SUBIC."""
+
+    published = "subic"
+
+    method: Literal["subic"] = "subic"
+    """Supervised, structured binary codes (Jain et al., ICCV 2017), blocks of 16."""
+
+
+class DQN(Deep):
+    """Settings of the deep quantization network."""
+
+    published = "dqn"
+
+    method: Literal["dqn"] = "dqn"
+    """Deep quantization network (Cao et al., AAAI 2016), 16 codewords a codebook."""
+
+
+class DTQ(Deep):
+    """Settings of deep triplet quantization."""
+
+    published = "dtq"
+
+    method: Literal["dtq"] = "dtq"
+    """Deep triplet quantization (Liu et al., ACM Multimedia 2018), 16 codewords a codebook."""
+
+
+class SSDH(Deep):
+    """Settings of semi-supervised deep hashing."""
+
+    published = "ssdh"
+
+    method: Literal["ssdh"] = "ssdh"
+    """Semi-supervised deep hashing (Zhang and Peng, TCSVT 2017), by its code's constants."""
+
+    lam: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the neighbours' and the pseudo-labels' losses. 0 or more."""
+
+    graph: Literal["features", "bits"] = "features"
+    """What says who is whose neighbour in a batch: what F sees, or the bits themselves (all configurations of the
+    code)."""
+
+
+class BGDH(Deep):
+    """Settings of semi-supervised deep hashing with a bipartite graph; its constants are ours, see model.baselines."""
+
+    published = "bgdh"
+
+    method: Literal["bgdh"] = "bgdh"
+    """Semi-supervised deep hashing with a bipartite graph (Yan, Zhang and Li, IJCAI 2017), the inductive variant."""
+
+    n_neighbours: PositiveInt = 5
+    """Landmarks, labelled images of the batch, that an image is tied to. 1 or more."""
+
+    lam: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the embedding's loss. 0 or more."""
+
+    eta: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the mean squared difference between bits and their signs. 0 or more."""
+
+
+class CNNH(Deep):
+    """Settings of convolutional neural network hashing."""
+
+    published = "cnnh"
+
+    method: Literal["cnnh"] = "cnnh"
+    """Convolutional neural network hashing (Xia et al., AAAI 2014): codes by similarity, which F then learns."""
+
+
+class NINH(Deep):
+    """Settings of network in network hashing."""
+
+    published = "ninh"
+
+    method: Literal["ninh"] = "ninh"
+    """Network in network hashing (Lai et al., CVPR 2015): a triplet loss on bits, each of features of its own."""
+
+
 class Pretraining(Classifier):
     """Settings of F's pretraining as a classifier, of CIFAR-100 unless another data set is named."""
 
@@ -538,4 +639,5 @@ class WDHT(WSDHQ):
 
 
 METHODS = {"gpq": GPQ, "classifier": Classifier, "spq": SPQ, "wsdhq": WSDHQ, "wdht": WDHT, "pq": PQ, "opq": OPQ,
-           "lopq": LOPQ, "itq": ITQ, "sh": SH, "sdh": SDH}
+           "lopq": LOPQ, "itq": ITQ, "sh": SH, "sdh": SDH, "pqn": PQN, "subic": SUBIC, "dqn": DQN, "dtq": DTQ,
+           "ssdh": SSDH, "bgdh": BGDH, "cnnh": CNNH, "ninh": NINH}

@@ -7,18 +7,21 @@
     python encode.py --embeddings=learned_from.npz --images=vectors.npy --out=codes.npz     # float [N, D]
     python Demo.py --embeddings=learned_from.npz --database=codes.npz --image=vector.npy
 
-The file holds `features` (float32 [N, D], where there were pictures), `codes` (uint8 [N, M]), what a Database keeps,
-and what made them. Vectors are read a batch at a time.
+A folder is read with its subfolders; a picture that cannot be read is named, and left out. The file holds `features`
+(float32 [N, D], where there were pictures), `codes` (uint8 [N, M]), what a Database keeps, and what made them. Until it
+is whole, what is done lies beside it, and the same command goes on with that.
 """
+import sys
 from pathlib import Path
 
+import numpy as np
 from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
 from utils import errors, settings
 from utils.base_settings import Own
-from utils.data import embeddings, pictures, sets
-from utils.retrieval import feature_file
+from utils.data import embeddings, lazy, sets
+from utils.retrieval import block_file, code_file, feature_file, search
 from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
 from utils.training import folder
@@ -28,8 +31,8 @@ class Options(Own):
     """Encode pictures or vectors of your own with the settings of config.py."""
 
     images: str = ""
-    """Folder of pictures, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float [N, D]. Left out
-    with features_only, it is all images of the data set, in the order in which they are loaded."""
+    """Folder of pictures and subfolders, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float
+    [N, D]. Left out with features_only, it is all images of the data set, in the order in which they are loaded."""
 
     features_only: CliImplicitFlag[bool] = False
     """Write what ImageNet's EfficientNet-Lite, or GIST, sees in the pictures, float16 [N, 1280 or 512], as .npy. A run
@@ -44,7 +47,7 @@ class Options(Own):
 
 def write_features(config):
     """Write what `feature_file.kept` sees in the pictures, or else in those of the data set."""
-    images = pictures.read_all(config.images, config.image_size)[0] if config.images else sets.load(config).images
+    images = lazy.read_readable(config.images, config.image_size) if config.images else sets.load(config).images
     features = feature_file.kept(config.out, images, config, mirrored=config.mirrored)
     print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")
 
@@ -59,21 +62,28 @@ def main():
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
     vectors = config.backbone == "embeddings"
     images, names = ((embeddings.read_vectors(config.images), None) if vectors
-                     else pictures.read_all(config.images, config.image_size))
+                     else lazy.read_all(config.images, config.image_size, leave_out=True))
     checkpoint, config = folder.chosen(config)
+    unfinished = f"{config.out}.encoded.npy"
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=images)
-        if vectors:
-            codes, more = encoder.codes(images, "encoding"), {}
-        else:
-            features, codes = encoder(images, "encoding")
-            more = {"features": features}
-        made = {**made_of(config, checkpoint), "images": str(Path(config.images).resolve())}
-        database = encoder.database(codes, made_of=made, names=names)
+        made = made_of(config, checkpoint)
+        records = code_file.kept(unfinished, encoder, images, made)
+        codes, more = np.ascontiguousarray(records["codes"]), {}
+        if not vectors:
+            there, more = records["there"], {"features": records["features"]}
+            if not there.any():
+                raise errors.UserError(f"none of the {len(there)} pictures in {config.images} can be read; give others")
+            if not there.all():
+                codes, names, more = codes[there], names[there], {"features": more["features"][there]}
+                print(f"{config.images}: {np.count_nonzero(~there)} of {len(there)} pictures are left out",
+                      file=sys.stderr)
+        database = encoder.database(codes, made_of={**made, "images": str(Path(config.images).resolve())}, names=names)
     database.save(config.out, **more, codes=codes)
+    block_file.remove(unfinished)
     print(f"{config.out}: {len(codes)} {'vectors' if vectors else 'images'}, "
           + "".join(f"{name} {list(array.shape)}, " for name, array in more.items())
-          + f"{config.n_bits}-bit codes, {len(database.gallery.counts)} distinct")
+          + f"{config.n_bits}-bit codes, {len(search.distinct(codes)[0])} distinct")
 
 
 if __name__ == "__main__":

@@ -202,8 +202,7 @@ def reproduce(arguments, named):
 
 
 def report(todo, kept):
-    """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, and draw them where there are any.
-    """
+    """Write the table and its JSON of the cells that are kept, {name: cells.Kept}, and draw them, if any."""
     experiment, grid, waiting, left = EXPERIMENTS[todo.what], {}, {}, {}
     for cell, name in todo.places:
         done = grid.setdefault((cell.row, cell.column), [])
@@ -213,8 +212,8 @@ def report(todo, kept):
             waiting.setdefault((cell.row, cell.column), []).append(todo.configs[name])
     for place, configs in waiting.items():
         pflop, hours = cells.cost(configs)
-        left[place] = f"{pflop:,.1f} PFLOP, " + (f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min")
-        left[place] += " on two cores"
+        time = f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+        left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores"
     todo.table.parent.mkdir(parents=True, exist_ok=True)
     more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
     tables.write(todo.table, experiment, todo.drawn_by, grid, left, more)
@@ -249,11 +248,12 @@ def main():
     if arguments.seeds is not None and arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; ask for 1 or more")
     check_bits(arguments.what, arguments.bits or ())
-    named = from_command_line(None, rest, METHODS[arguments.method or EXPERIMENTS[arguments.what].method])
-    own = sorted(named.model_fields_set & OWN)
-    if own:
+    kind = METHODS[arguments.method or EXPERIMENTS[arguments.what].method]
+    named = from_command_line(None, rest, kind)
+    if own := sorted(named.model_fields_set & OWN):
         raise UserError(f"{own[0]} is set for each cell by reproduce.py; leave it out and choose by --bits and --seeds")
-    reproduce(arguments, {key: getattr(named, key) for key in named.model_fields_set})
+    said = {key: getattr(named, key) for key in named.model_fields_set}
+    reproduce(arguments, dict(said.items() - kind.implied({}).items()))  # without what the usual data set implies
 
 
 if __name__ == "__main__":

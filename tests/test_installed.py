@@ -10,18 +10,25 @@ from setuptools.config.pyprojecttoml import read_configuration
 from utils import settings
 from utils.data import cifar10
 
-SETUP = read_configuration(ROOT / "pyproject.toml")["tool"]["setuptools"]
+pytestmark = pytest.mark.filterwarnings("ignore:Support for .* is still:UserWarning")
+
+
+def setup():
+    return read_configuration(ROOT / "pyproject.toml")["tool"]["setuptools"]
 
 
 def test_every_package_is_installed():
     folders = {path.parent for part in ("model", "utils") for path in (ROOT / part).rglob("*.py")}
     named = {".".join(["gpq", *folder.relative_to(ROOT).parts]) for folder in folders}
-    assert set(SETUP["packages"]) == {"gpq", *named}
+    assert set(setup()["packages"]) == {"gpq", *named}
 
 
 def test_the_files_that_the_code_reads_beside_itself_are_installed():
-    installed = {path.name for pattern in SETUP["package-data"]["gpq"] for path in ROOT.glob(pattern)}
+    installed = {path.name for pattern in setup()["package-data"]["gpq"] for path in ROOT.glob(pattern)}
     assert installed == {settings.RELEASED.name, *(path.name for path in cifar10.HOME.glob("*.np[yz]"))}
+    page = ROOT / "utils" / "page"
+    installed = {path for pattern in setup()["package-data"]["gpq.utils.page"] for path in page.glob(pattern)}
+    assert installed == {path for path in page.rglob("*.*") if path.suffix in {".html", ".css", ".js"}}
 
 
 def gpq(monkeypatch, *arguments):

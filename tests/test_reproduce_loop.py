@@ -11,7 +11,8 @@ from test_reproduce import run
 
 import reproduce
 from utils.errors import UserError
-from utils.paper.experiments import EXPERIMENTS, figure3
+from utils.paper.baselines import DEEP
+from utils.paper.experiments import EXPERIMENTS, SHALLOW, figure3
 
 
 class Stub:
@@ -119,9 +120,9 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     todo = reproduce.plan(asked("table2", bits=[12], seeds=1), {"follow": "paper"})
     scratch = "12bits-seed0-ImagNet_pretrained_path_none-follow_paper"
     assert todo.wanted == [scratch, "12bits-seed0-ImagNet_pretrained_path_CIFAR100_pretrained-follow_paper"]
-    shallow = 6 * 4  # methods and lengths
-    assert len(todo.configs) == 48 + 6 + 3 * shallow
-    assert len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4 + shallow
+    baselines = (len(SHALLOW) + len(DEEP)) * 4  # methods and lengths
+    assert len(todo.configs) == 48 + 6 + 3 * baselines
+    assert len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4 + baselines
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
         "training": {"step": 5, "images": 100, "seconds": 1.5, "initial": "random weights", "data": "CIFAR-10",
                      "settings": {"follow": "paper", "n_book": 3}},

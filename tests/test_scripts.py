@@ -188,6 +188,10 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
     for i in range(20):
         Image.fromarray(data.images[data.gallery[i * 25]]).save(f"mine/{i:02}.png")
     np.save("mine.npy", data.images[data.gallery[:500:25]])
+    Path("mine/sub").mkdir()
+    Path("mine/07.png").rename("mine/sub/07.png")
+    Path("mine/19.png").rename("mine/sub/19.png")
+    Path("mine/empty.png").touch()
     # With both sides normalised a picture's own code is the nearest there can be.
     common = [*SMALL, "--follow=paper", f"--model_load_path={trained}/12bits.ckpt"]
     for source, out in (("mine", "a.npz"), ("mine.npy", "b.npz")):
@@ -196,19 +200,23 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
     with np.load("a.npz") as a, np.load("b.npz") as b:
         assert a["features"].shape == (20, 12) and a["features"].dtype == np.float32
         assert a["codes"].shape == (20, 3) and a["codes"].dtype == np.uint8
-        np.testing.assert_array_equal(a["codes"], b["codes"])
+        order = [*range(7), *range(8, 19), 7, 19]
+        assert [Path(name).stem for name in a["names"]] == [f"{i:02}" for i in order]
+        np.testing.assert_array_equal(a["codes"], b["codes"][order])
         np.testing.assert_array_equal(Database.load("a.npz").codes, a["codes"])
-    capsys.readouterr()
-    for database, name in (("a.npz", "07.png"), ("b.npz", "7")):
-        Demo.search_own(options(Demo.Options, *common, f"--database={database}", "--image=mine/07.png"))
+    said = capsys.readouterr().err
+    assert "mine/empty.png cannot be read and is left out" in said and "mine: 1 of 21 pictures are left out" in said
+    assert {file.name for file in Path().iterdir()} == {"mine", "mine.npy", "a.npz", "b.npz"}
+    for database, name in (("a.npz", "sub/07.png"), ("b.npz", "7")):
+        Demo.search_own(options(Demo.Options, *common, f"--database={database}", "--image=mine/sub/07.png"))
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == 16
         nearest = lines[0].split()[0]
         assert name in [line.split()[1] for line in lines[:15] if line.split()[0] == nearest]
     np.save("mine.npy", np.load("mine.npy")[:1])  # what is gone cannot be shown
-    Demo.search_own(options(Demo.Options, *common, "--database=b.npz", "--image=mine/07.png"))
+    Demo.search_own(options(Demo.Options, *common, "--database=b.npz", "--image=mine/sub/07.png"))
     for other in ("follow=release", "alpha=5.0"):
         with pytest.raises(UserError, match=f"was not made with {other}"):
-            Demo.search_own(options(Demo.Options, *common, f"--{other}", "--database=a.npz", "--image=mine/07.png"))
+            Demo.search_own(options(Demo.Options, *common, f"--{other}", "--database=a.npz", "--image=mine/sub/07.png"))
     with pytest.raises(UserError, match="add --image"):
         Demo.search_own(options(Demo.Options, *common, "--database=a.npz"))

@@ -60,6 +60,13 @@ def again(settings, name, default):
     return Field(default, description=settings.model_fields[name].description)
 
 
+def each_once(items):
+    """`items` where each is there once, else ValueError."""
+    if len(set(items)) < len(items):
+        raise ValueError("something is named twice")
+    return items
+
+
 def power_of_2(number):
     """`number` where it is a power of 2, else ValueError."""
     if number & (number - 1):

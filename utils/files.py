@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and arrays that are mapped from files."""
 import contextlib
+import mmap
 import os
 from pathlib import Path
 
@@ -23,3 +24,10 @@ def whole(path):
     finally:
         with contextlib.suppress(OSError):
             os.remove(part)
+
+
+def let_go(array):
+    """Of an array that is mapped from a file, give back the memory that reading took; it is read again where it is
+    needed. Another array stays as it is."""
+    if isinstance(getattr(array, "base", None), mmap.mmap):
+        array.base.madvise(mmap.MADV_DONTNEED)

@@ -7,11 +7,11 @@ import numpy as np
 
 from model import classifier, gpq, spq, training, wsdhq
 from model.backbones import NETWORKS
-from model.baselines import shallow
+from model.baselines import bgdh, cnnh, dqn, dtq, ninh, pqn, shallow, ssdh, subic, tanh_codes
 from model.networks.embeddings import widths
 from utils.data import batches
 from utils.errors import UserError
-from utils.fitting import additive, hashing, product
+from utils.fitting import additive, hashing, product, similarity
 
 
 class Method(NamedTuple):
@@ -175,6 +175,19 @@ def _fitted(retrieval, fit, coded_by=("n_bits",), added=False):
                   coded_by=coded_by, distance="squared", added=added, fit=once, sees=shallow.unit_features)
 
 
+def _parts_log(losses, config):
+    """Every loss by its name."""
+    return ", ".join(f"{'loss' if name == 'total' else name}: {value:.4f}" for name, value in losses._asdict().items())
+
+
+def _deep(method, draws=("labelled",), **others):
+    """The row of a deep baseline, a module of model.baselines whose variables, F's aside, are under the method's name.
+    others: fields of Method."""
+    return Method(draws=draws, sample=batches.by_epoch, losses=method.training_losses, retrieval=method.retrieval_graph,
+                  vectors=lambda features, config: features, check=_check_fitted, log=_parts_log,
+                  measure="held_back_mAP", coded_by=("n_bits",), **others)
+
+
 _WSDHQ = Method(
     draws=("tagged",), sample=batches.by_epoch, losses=wsdhq.training_losses, retrieval=wsdhq.retrieval_graph,
     vectors=lambda features, config: features, check=_check_wsdhq, log=_wsdhq_log, measure="held_back_mAP",
@@ -207,4 +220,12 @@ METHODS = {
     "sdh": _fitted(
         shallow.sdh, lambda x, labels, config: hashing.sdh(x, labels, config.n_bits, config.seed, config.n_anchors,
                                                            config.sigma), coded_by=("n_bits", "sigma")),
+    "pqn": _deep(pqn),
+    "subic": _deep(subic),
+    "dqn": _deep(dqn, fit=product.between_epochs, sees=tanh_codes.features),
+    "dtq": _deep(dtq, fit=product.between_epochs, sees=tanh_codes.features),
+    "ssdh": _deep(ssdh, ("labelled", "unlabelled"), distance="squared"),
+    "bgdh": _deep(bgdh, ("labelled", "unlabelled"), distance="squared"),
+    "cnnh": _deep(cnnh, distance="squared", fit=similarity.fit),
+    "ninh": _deep(ninh, distance="squared"),
 }

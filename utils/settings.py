@@ -10,7 +10,7 @@ from pydantic_settings import CliApp, SettingsError
 
 import config
 from utils import released_commands
-from utils.data import embeddings
+from utils.data import embeddings, own_folder
 from utils.errors import UserError
 
 RELEASED = Path(config.__file__).with_name("released.json")
@@ -27,9 +27,9 @@ def from_command_line(own=None, arguments=None, settings=None):
     own: the script's own settings, a pydantic model, or None. settings: a class of config.py, or None for the class of
     the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
     sys.argv's. Returns an object of a class that has both.
-    Where vectors are given and n_CLASSES is not, it is what their labels say.
+    Where vectors or a folder of one's own are given and n_CLASSES is not, it is what their labels say.
     Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, a command line
-    of another release, and vectors whose labels cannot be read.
+    of another release, and vectors or a folder whose labels cannot be read.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if line := released_commands.rewritten(arguments):
@@ -51,8 +51,12 @@ def from_command_line(own=None, arguments=None, settings=None):
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "
                         "and --help lists them") from error
-    if made.embeddings and "n_CLASSES" not in made.model_fields_set:
-        made = made.model_copy(update={"n_CLASSES": embeddings.n_classes(made.embeddings)})
+    if "n_CLASSES" in made.model_fields_set:
+        return made
+    if made.embeddings:
+        return made.model_copy(update={"n_CLASSES": embeddings.n_classes(made.embeddings)})
+    if made.dataset == "folder":
+        return made.model_copy(update={"n_CLASSES": own_folder.n_classes(made.data_dir)})
     return made
 
 

@@ -6,13 +6,14 @@
     python -m utils.data embeddings --features lite0.npy lite2.npy --out=cifar10_lite.npz    # any settings may follow
     python -m utils.data embeddings --features lite2.npy --out=corel5k.npz --dataset=corel5k --data_dir=corel5k \\
         --method=wsdhq    # with the tags that WSDHQ learns from
+    python -m utils.data embeddings --features lite2.npy --out=c.npz --protocol=3 --labelled=500    # labels for GPQ
 
 `python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
 """
 import argparse
 
 from utils import errors
-from utils.data import joined, sets
+from utils.data import joined, sets, splits
 from utils.data.sample import make_sample
 from utils.settings import from_command_line
 
@@ -36,6 +37,8 @@ def main(dataset=None):
         vectors.add_argument("--features", required=True, nargs="+", help=".npy of float [N, D], of all images in the "
                              "order in which they are loaded; several are joined")
         vectors.add_argument("--out", required=True, help="file to write, .npz, for --embeddings")
+        vectors.add_argument("--labelled", type=int, metavar="N", help="let training know the labels of the first N "
+                             "images of each class (those that the data set says)")
     given, rest = parser.parse_known_args(namespace=argparse.Namespace(dataset=dataset))
     if rest and given.command != "embeddings":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -44,6 +47,8 @@ def main(dataset=None):
     elif given.command == "embeddings":
         settings = from_command_line(None, rest)
         data = sets.load(settings, tags=hasattr(settings, "tags"))
+        if given.labelled is not None:
+            data = splits.label_first(data, given.labelled)
         joined.write(given.out, joined.join(given.features), data)
         print(f"{given.out}: the labels and roles of {data.source} and its features; learn codes by train.py "
               f"--embeddings={given.out}")

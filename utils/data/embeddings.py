@@ -59,7 +59,8 @@ def load(path, seed=0):
         missing = next(role for role in ROLES if role not in found)
         raise UserError(f"{path} has the role {given[0]} and no {missing}; give all of {', '.join(ROLES)}, or none")
     roles = ({role: _indices(found[role], role, path, len(features)) for role in ROLES} if given
-             else _kept_split(path, labels, seed, digest.hexdigest()))
+             else kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(),
+                              len(features)))
     _check_roles(roles, labels, path)
     for role in ROLES:
         digest.update(roles[role])
@@ -158,6 +159,7 @@ def _finite(features, path):
             row = start + int(np.flatnonzero(~np.isfinite(chunk).all(1))[0])
             raise UserError(f"vector {row} in {path} holds a number that is not finite; mend it or leave it out")
         yield chunk
+        files.let_go(features)
 
 
 def _labels(labels, path, n):
@@ -205,11 +207,12 @@ def _check_roles(roles, labels, path):
         raise UserError(f"the labelled vectors in {path} are of one class; learning codes takes two or more")
 
 
-def _kept_split(path, labels, seed, sha256):
-    """The split beside the vectors, which is made where there is none, and never made anew."""
+def kept_split(path, kind, made, seed, sha256, n):
+    """The split of the n things at `path`, a file or folder, called `kind`, of the digest `sha256`: the one that is
+    kept beside them, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError where the
+    file is damaged or of other things."""
     file = _folder(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
     if not file.exists():
-        made = split(labels, seed)
         with files.whole(file) as opened:
             np.savez(opened, seed=seed, sha256=sha256, **made)
         print(f"{path} has no roles: {', '.join(f'{len(made[role])} {role}' for role in ROLES)}, kept in {file}")
@@ -219,9 +222,9 @@ def _kept_split(path, labels, seed, sha256):
     except Exception as error:  # a foreign file fails in any way it likes
         raise UserError(f"{file} is damaged or no split; move it away, and a new one is made") from error
     if made_for != sha256:
-        raise UserError(f"{file} was made for other vectors or labels than {path} has now; move it away, and a new one "
+        raise UserError(f"{file} was made for other {kind} or labels than {path} has now; move it away, and a new one "
                         "is made")
-    return {role: _indices(roles[role], role, file, len(labels)) for role in ROLES}
+    return {role: _indices(roles[role], role, file, n) for role in ROLES}
 
 
 def _class_names(names, path, n):

@@ -1,14 +1,16 @@
 """Pictures that are decoded when they are asked for: many more than memory holds, of any size."""
+import hashlib
 import io
 import os
 import sys
 import tarfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from utils.data import pictures
@@ -29,18 +31,43 @@ class Stored(NamedTuple):
             return io.BytesIO(file.read(self.size))
 
 
+class Below(Sequence):
+    """A `Stored` for each of the files `names`, str [N], below `folder`, made when it is asked for."""
+
+    def __init__(self, folder, names):
+        self._folder, self._names = Path(folder), names
+
+    def __len__(self):
+        return len(self._names)
+
+    def __getitem__(self, row):
+        return Stored(self._folder / str(self._names[row]))
+
+
+def decode(file, side):
+    """The picture in an open file as uint8 [side, side, 3]: turned upright and brought to a square, its sides each in
+    its own measure, by bilinear interpolation between the four pixels about a place, as WSDHQ's released program does
+    by OpenCV. Raises OSError or one of pictures.WRONG."""
+    with Image.open(file) as picture:
+        picture = pictures.to_rgb(ImageOps.exif_transpose(picture))
+    width, height = picture.size
+    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE,
+                                        (width / side, 0, 0, 0, height / side, 0), Image.Resampling.BILINEAR))
+
+
 class Pictures:
     """Stands in for uint8 [N, side, side, 3], RGB: `pictures[index]` decodes what it is asked for, in threads.
 
-    stored: a `Stored` for each. A picture is turned upright and brought to a square, its sides each in its own measure,
-    by bilinear interpolation between the four pixels about a place, as the released program does by OpenCV. An index
-    raises UserError where a picture has become unreadable since.
+    stored: a sequence of a `Stored` for each. decode(open file, side) -> uint8 [side, side, 3]: `decode` of this
+    module, or `pictures.cropped`, which keeps the middle. An index raises UserError where a picture cannot be read; or
+    with `leave_out` it is black, and `faults`, {row: what is wrong}, has it from then on.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
 
-    def __init__(self, stored, side):
-        self._stored, self._side = list(stored), side
+    def __init__(self, stored, side, decode=decode, leave_out=False):
+        self._stored, self._side, self._decode, self._leave_out = stored, side, decode, leave_out
+        self.faults = {}
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
     @property
@@ -61,22 +88,50 @@ class Pictures:
 
     def _decoded(self, row):
         try:
-            return decode(self._stored[row].open(), self._side)
-        except (OSError, *WRONG) as error:
-            raise UserError(f"{self._stored[row].path} can no longer be read ({error}); put it back as it was"
+            return self._decode(self._stored[row].open(), self._side)
+        except (OSError, *pictures.WRONG) as error:
+            if self._leave_out:
+                self.faults[row] = _in_words(error)
+                return np.zeros(self.shape[1:], np.uint8)
+            raise UserError(f"{self.name(row)} can no longer be read ({_in_words(error)}); put it back as it was"
                             ) from error
 
+    def name(self, row):
+        """The path of the file that holds picture `row`."""
+        return self._stored[row].path
 
-WRONG = ValueError, SyntaxError, Image.DecompressionBombError  # what Pillow raises of a damaged file, besides OSError
+    def digest(self):
+        """SHA-256, hexadecimal, of side, way to decode, and each file's path, place, size and time of change."""
+        found = hashlib.sha256(f"{self._side} {self._decode.__name__}".encode())
+        for stored in self._stored:
+            try:
+                about = stored.path.stat()
+                found.update(f"\n{stored} {about.st_size} {about.st_mtime_ns}".encode())
+            except OSError:
+                found.update(f"\n{stored} cannot be read".encode())
+        return found.hexdigest()
 
 
-def decode(file, side):
-    """The picture in an open file as uint8 [side, side, 3], as `Pictures` has it. Raises OSError or one of WRONG."""
-    with Image.open(file) as picture:
-        picture = pictures.to_rgb(ImageOps.exif_transpose(picture))
-    width, height = picture.size
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE,
-                                        (width / side, 0, 0, 0, height / side, 0), Image.Resampling.BILINEAR))
+def read_all(source, size, leave_out=False):
+    """Every picture of a folder and its subfolders, in the order of their paths, or an array file.
+
+    source: a folder, or a .npy file of uint8 [N, size, size, 3]. leave_out: of `Pictures`. Returns (what stands for
+    uint8 [N, size, size, 3], names str [N], paths from the folder, or None for an array). Raises UserError where there
+    is nothing to read or something else is found.
+    """
+    if not Path(source).is_dir():
+        return pictures.read_array(source, size), None
+    names = pictures.below(source)
+    return Pictures(Below(source, names), size, pictures.cropped, leave_out), names
+
+
+def read_readable(source, size):
+    """The images of `read_all` alone, without the pictures that cannot be read, which are named as by `readable`."""
+    images, names = read_all(source, size)
+    if names is None:
+        return images
+    names = names[readable(Below(source, names), names, str(source))]
+    return Pictures(Below(source, names), size, pictures.cropped)
 
 
 def readable(stored, names, title):
@@ -93,7 +148,7 @@ def readable(stored, names, title):
         print(f"{names[place]} cannot be read and is left out: {faults[place]}", file=sys.stderr)
     if bad and len(bad) == len(faults):
         raise UserError(f"none of the {len(bad)} pictures of {title} can be read, {names[0]} for one ({faults[0]}); "
-                        "set data_dir to the folder that has them")
+                        "give the folder that has them")
     if bad:
         print(f"{title}: {len(bad)} of {len(faults)} pictures are left out", file=sys.stderr)
     return ~np.isin(np.arange(len(faults)), bad)
@@ -107,8 +162,12 @@ def _fault(stored):
             picture.load()
     except FileNotFoundError:
         return "there is no such file"
-    except (OSError, *WRONG) as error:
-        return str(error)
+    except (OSError, *pictures.WRONG) as error:
+        return _in_words(error)
+
+
+def _in_words(error):
+    return "it is empty or no picture" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def in_tar(path):

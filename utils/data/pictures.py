@@ -1,10 +1,13 @@
 """A user's own pictures: files of any format, size and mode to the uint8 [32, 32, 3] that F takes."""
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from utils.errors import UserError
+
+WRONG = ValueError, SyntaxError, Image.DecompressionBombError  # what Pillow raises of a damaged file, besides OSError
 
 
 def read(path, size):
@@ -14,13 +17,23 @@ def read(path, size):
     or no picture.
     """
     try:
-        with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture)
-            return np.asarray(ImageOps.fit(to_rgb(picture), (size, size), Image.Resampling.LANCZOS))
+        return cropped(path, size)
     except FileNotFoundError:
         raise UserError(f"there is no picture at {path}; give the path of one") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, *WRONG) as error:
         raise UserError(f"{path} is not a picture that can be read ({error}); give another, or take it away") from error
+
+
+def cropped(file, size):
+    """The picture in a file, a path or an open one, as `read` gives it. Raises OSError or one of WRONG."""
+    with Image.open(file) as picture:
+        return fitted(picture, size)
+
+
+def fitted(picture, size):
+    """An open Pillow picture as `read` gives it. Raises as `cropped`."""
+    upright = to_rgb(ImageOps.exif_transpose(picture))
+    return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
 def to_rgb(picture):
@@ -35,30 +48,31 @@ def to_rgb(picture):
     return picture.convert("RGB")
 
 
-def read_all(source, size):
-    """Every picture of a folder, in the order of their names, or an array file.
+def below(folder):
+    """The pictures in a folder and its subfolders, by the ending of their names: str [N], paths from the folder, in
+    order. Raises UserError where there are none."""
+    kinds, names = Image.registered_extensions(), []
+    for place, _, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        names += [(inside / file).as_posix() for file in files if os.path.splitext(file)[1].lower() in kinds]
+    if not names:
+        raise UserError(f"the folder {folder} holds no pictures; give one that does")
+    return np.sort(np.array(names))
 
-    source: a folder, or a .npy file of uint8 [N, size, size, 3]. Returns (uint8 [N, size, size, 3], names str [N] or
-    None for an array). Raises UserError where there is nothing to read or something else is found.
-    """
-    source = Path(source)
-    if source.is_dir():
-        kinds = Image.registered_extensions()
-        files = sorted(file for file in source.iterdir() if file.suffix.lower() in kinds)
-        if not files:
-            raise UserError(f"the folder {source} holds no pictures; give one that does")
-        return np.stack([read(file, size) for file in files]), np.array([file.name for file in files])
+
+def read_array(path, size):
+    """The images of a .npy file, uint8 [N, size, size, 3], mapped. Raises UserError where it holds something else."""
     try:
-        images = np.load(source, mmap_mode="r", allow_pickle=False)
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise UserError(f"there is no folder or array at {source}; give a folder of pictures or a .npy file") from None
+        raise UserError(f"there is no folder or array at {path}; give a folder of pictures or a .npy file") from None
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{source} is neither a folder nor a .npy array; give a folder of pictures "
+        raise UserError(f"{path} is neither a folder nor a .npy array; give a folder of pictures "
                         "or a .npy file") from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3) or not len(images):
-        raise UserError(f"{source} is {images.dtype} {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], "
+        raise UserError(f"{path} is {images.dtype} {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], "
                         "N at least 1")
-    return images, None
+    return images
 
 
 def of(data, places, size):

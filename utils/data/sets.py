@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords
+from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, own_folder
 from utils.data.tags import tagging
 from utils.errors import UserError
 
@@ -35,6 +35,8 @@ SETS = {
                        raw_tags=lambda config, data: corel5k.raw_tags(config.data_dir, data, config.truth)),
     "flickr25k": _lists("flickr25k", flickr.load_mirflickr),
     "nus-wide": _lists("nus-wide", flickr.load_nuswide),
+    "folder": DataSet(lambda config: own_folder.load(config.data_dir, config.seed, config.image_size),
+                      raw_tags=lambda config, data: own_folder.raw_tags(config.data_dir, data)),
     "embeddings": DataSet(lambda config: embeddings.load(config.embeddings, config.seed))}
 
 

@@ -25,13 +25,30 @@ def training_tags(data, config):
     if not len(data.tagged):
         raise UserError(f"{config.method} learns from tags, and there are none of {data.source.name}; set another "
                         "dataset, or another method")
-    if data.tag_vectors.shape[1] != config.dimension:
-        there = data.tag_vectors.shape[1]
-        raise UserError(f"dimension is {config.dimension}, but the tags have vectors of {there} numbers; set "
-                        f"dimension={there}")
+    check_dimension(data, config)
     tags = np.zeros_like(data.tags)
     tags[data.tagged] = data.tags[data.tagged]
     return tags
+
+
+def check_dimension(data, config):
+    """UserError where the tags' vectors are of other lengths than the settings say."""
+    there = data.tag_vectors.shape[1]
+    if there != config.dimension:
+        raise UserError(f"dimension is {config.dimension}, but the tags have vectors of {there} numbers; set "
+                        f"dimension={there}")
+
+
+def label_first(data, each):
+    """`data` with the first `each` images of every class that training may see as its labelled ones, and the others of
+    these unlabelled. Raises UserError where a class has fewer."""
+    seen = data.training
+    counts = data.labels[seen].sum(0)
+    if not 0 < each <= counts.min():
+        raise UserError(f"{each} labelled images of each class are asked for, and {data.source.name} has "
+                        f"{counts.min()} of one; ask for 1 to {counts.min()}")
+    labelled = np.unique(np.concatenate([seen[of_class][:each] for of_class in data.labels[seen].T]))
+    return data._replace(labelled=labelled, unlabelled=np.setdiff1d(seen, labelled))
 
 
 def check_classes(there, config):

@@ -14,7 +14,7 @@ from config import METHODS as KINDS
 from config import Config
 from model.backbones import NETWORKS
 from utils import files, methods
-from utils.data import sets
+from utils.data import image_lists, sets
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.session import pretrained
@@ -24,7 +24,7 @@ from utils.training.logs import scalars
 
 UNNAMED_METHOD = "gpq"  # no cell's name, and no old cell's JSON, says it
 FILES = {"ImagNet_pretrained_path", "embeddings"}  # whose names tell cells apart
-ELSEWHERE = FREE_IN_TRAINING - FILES - {"total_epochs", "n_DB"}  # where files lie and how often
+ELSEWHERE = FREE_IN_TRAINING - FILES - {"total_epochs", "iterations", "n_DB", "without_hits"}  # files, how often
 FREE = ELSEWHERE | FILES  # what a cell's numbers do not depend on; of a file in FILES, its name tells which
 OWN = {"n_book", "bn_word", "N_books", "N_words", "n_bits", "seed"}  # of each cell, and how its name begins
 POINTS = 60  # of a curve
@@ -55,7 +55,13 @@ def configured(kind, given):
 def edited(kind):
     """{setting: value} of what config.py says otherwise than as first published, free and own settings aside."""
     now = kind()
-    return {name: getattr(now, name) for name, *_ in differences({}, now, kind.model_fields.keys() - FREE - OWN)}
+    return {name: getattr(now, name) for name, *_ in differences(_usual(kind), now,
+                                                                 kind.model_fields.keys() - FREE - OWN)}
+
+
+def _usual(kind):
+    """JSON-able settings of the class `kind` where none are given, those among them that others imply."""
+    return configured(kind, {}).model_dump(mode="json")
 
 
 def trained_with(training):
@@ -75,7 +81,7 @@ def name(config):
 def unusual(config, unsaid=frozenset()):
     """What is not as first published among the settings, those `unsaid` aside, as parts of a name."""
     named = type(config).model_fields.keys() - ELSEWHERE - OWN - unsaid
-    return [f"{key}_{_short(value)}" for key, _, value in differences({}, config, named)]
+    return [f"{key}_{_short(value)}" for key, _, value in differences(_usual(type(config)), config, named)]
 
 
 def command(config):
@@ -110,10 +116,10 @@ def cost(configs):
 
 
 def _role_sizes(config):
-    """{role: images} of CIFAR-10 that training may draw from."""
+    """{role: images} of CIFAR-10 that training may draw from, all of which have a tag."""
     labelled = {1: 5000, 2: 3000 * len(config.known_classes), 3: 0}[config.protocol]
     queries = {1: 1000, 2: 3000 * (10 - len(config.known_classes)), 3: 10_000}[config.protocol]
-    return {"labelled": labelled, "training": 60_000 - queries}
+    return {"labelled": labelled, "training": 60_000 - queries, "tagged": 60_000 - queries}
 
 
 def pflop(images, config):
@@ -124,15 +130,17 @@ def pflop(images, config):
 
 
 def awaited(config):
-    """What a cell waits for, in words: the file of its vectors, or of its pretrained F, that is not there; None where
-    nothing is missing."""
-    path = config.embeddings or config.ImagNet_pretrained_path
-    if not path or Path(path).exists():
-        return None
-    if not config.embeddings:
-        return f"{path}, which pretrain.py makes"
-    return (f"{path}, which is made by python encode.py --features_only and python -m utils.data embeddings, as "
-            "docs/results.md says")
+    """What a cell waits for, in words: the file of its vectors, of its tags or of its pretrained F, or the lists of its
+    data set, that is not there; None where nothing is missing."""
+    if config.dataset in image_lists.RAW and not image_lists.there(config.data_dir, config.dataset):
+        return f"{Path(config.data_dir, 'data', config.dataset)}, the files of WSDHQ's released program"
+    pretrained_by = "its authors made" if config.ImagNet_pretrained_path.endswith(".npy") else "pretrain.py makes"
+    made = {config.embeddings: "is made by python encode.py --features_only and python -m utils.data embeddings, as "
+                               "docs/results.md says",
+            getattr(config, "tags", ""): "python -m utils.data.tags makes, as docs/wsdhq.md says",
+            config.ImagNet_pretrained_path: pretrained_by}
+    missing = next((path for path in made if path and not Path(path).exists()), None)
+    return missing and f"{missing}, which {made[missing]}"
 
 
 def check_data(configs):

@@ -37,6 +37,12 @@ def draw_table(path, grid):
     return ["## mAP of the queries of each class", "", *tables.markdown(["", *names], rows)]
 
 
+def draw_longest(path, grid):
+    """As `draw_table`, of the last column alone where anything is finished."""
+    last = [column for _, column in grid if any(done for (_, other), done in grid.items() if other == column)][-1]
+    return draw_table(path, {place: done for place, done in grid.items() if place[1] == last})
+
+
 def draw_costs(path, grid):
     """As `draw_table`, and beside it what else there is to say of each place: unquantised mAP, distinct codes, seconds
     of a training, and what F started from."""

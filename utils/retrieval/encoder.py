@@ -1,8 +1,11 @@
 """Images, or vectors in their place, to features, codes and databases, by a checkpoint of any method."""
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from tqdm import tqdm
 
 from model.tf1 import tf
+from utils import files
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval.database import Database
@@ -23,7 +26,7 @@ class Encoder:
         kind = ((tf.uint8, [config.image_size, config.image_size, config.img_channels]) if like is None
                 else (like.dtype, list(like.shape[1:])))
         self._images = tf.placeholder(kind[0], [None, *kind[1]])
-        self._batch = batch_of(kind[1])
+        self.batch = batch_of(kind[1])
         self._graph = self._method.retrieval(self._images, config, machine.spatial())
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
@@ -40,12 +43,22 @@ class Encoder:
         """The codes alone, uint8 [n, M]; arguments as above."""
         return self._run([self._graph.codes], images, title, rows)[0]
 
+    def batches(self, images, title=None, first=0, with_features=True):
+        """Yields [features float32 [b, d], codes uint8 [b, M]] of images as above, `batch` of them at a time, from the
+        number `first` on; without features the codes alone."""
+        self._check(images)
+        wanted = [self._graph.features] * with_features + [self._graph.codes]
+        return by_batch(self._session, wanted, self._images, images, self.batch, title, first=first)
+
     def _run(self, wanted, images, title, rows):
+        self._check(images)
+        parts = by_batch(self._session, wanted, self._images, images, self.batch, title, rows)
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def _check(self, images):
         if images.shape[1:] != tuple(self._images.shape[1:].as_list()):
             raise UserError(f"the network takes {self._images.shape[1:].as_list()} numbers, and was given "
                             f"{list(images.shape[1:])}; give it what it was trained on")
-        parts = by_batch(self._session, wanted, self._images, images, self._batch, title, rows)
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def codebooks(self):
         """What distances are taken to: float32 [M, K, d]."""
@@ -67,14 +80,24 @@ def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, 
     """Yields what `session` makes of `wanted`, a list of tensors, for `size` images at a time: a list of arrays each.
 
     images: what `placeholder` takes, [N, ...], read a batch at a time; rows: int indices of those to take, or None for
-    all; first: how many of these to leave out. With a `title` a progress bar shows.
+    all; first: how many of these to leave out. With a `title` a progress bar shows. While the session works, the next
+    batch is read.
     """
     count = len(images if rows is None else rows)
-    with tqdm(total=count, initial=first, desc=title, unit="image", disable=None if title else True) as bar:
+
+    def read(start):
+        part = slice(start, start + size)
+        return images[part if rows is None else rows[part]]
+
+    with tqdm(total=count, initial=first, desc=title, unit="image", disable=None if title else True) as bar, \
+            ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, first)
         for start in range(first, count, size):
-            part = slice(start, start + size)
-            batch = images[part if rows is None else rows[part]]
+            batch = coming.result()
+            if start + size < count:
+                coming = reader.submit(read, start + size)
             yield session.run(wanted, {placeholder: batch})
+            files.let_go(images)
             bar.update(len(batch))
 
 

@@ -14,7 +14,7 @@ from utils.session import spq_release, wsdhq_release
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
 RELEASES = {spq_release.SUFFIX: spq_release.Reader, wsdhq_release.SUFFIX: wsdhq_release.Reader}
-MEMORY = ("/codes", "/store", "/started")  # what WSDHQ's training keeps from step to step
+MEMORY = ("/codes", "/store", "/started")  # what a training keeps from step to step
 
 
 def weights():

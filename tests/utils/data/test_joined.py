@@ -57,3 +57,21 @@ def test_what_does_not_fit_is_said(features, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "sample", "--data_dir=a", "--out=b", "--protocol=2")
     assert "unrecognized arguments: --protocol=2" in capsys.readouterr().err
+
+
+def test_the_first_of_each_class_may_be_labelled(features, monkeypatch):
+    """SPQ's protocol has no labelled images; GPQ needs some."""
+    data = cifar10.load(SAMPLE, 3)
+    run(monkeypatch, "embeddings", "--features=f.npy", f"--data_dir={SAMPLE}", "--protocol=3", "--labelled=7",
+        "--out=v.npz")
+    found = embeddings.load("v.npz")
+    assert (found.labels[found.labelled].sum(0) == 7).all() and not len(data.labelled)
+    for role in ("query", "gallery", "training"):
+        np.testing.assert_array_equal(getattr(found, role), getattr(data, role))
+    for column in data.labels.T:
+        np.testing.assert_array_equal(found.labelled[column[found.labelled]],
+                                      data.training[column[data.training]][:7])
+    for count in (0, 5000):
+        with pytest.raises(UserError, match=f"{count} labelled images of each class are asked for, and CIFAR-10 has"):
+            run(monkeypatch, "embeddings", "--features=f.npy", f"--data_dir={SAMPLE}", "--protocol=3",
+                f"--labelled={count}", "--out=v.npz")

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from utils import figures
-from utils.data import pictures
+from utils.data import lazy, pictures
 from utils.errors import UserError
 
 
@@ -64,17 +64,19 @@ def test_what_is_no_picture_is_said(tmp_path):
             pictures.read(tmp_path / name, 32)
     with pytest.raises(UserError, match="no picture at"):
         pictures.read(tmp_path / "absent.png", 32)
-    with pytest.raises(UserError, match="cut.png is not a picture"):
-        pictures.read_all(tmp_path, 32)
+    with pytest.raises(UserError, match="cut.png can no longer be read"):
+        lazy.read_all(tmp_path, 32)[0][:]
 
 
-def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
+def test_a_folder_and_its_subfolders_are_read_in_the_order_of_its_names(tmp_path):
     for level, name in ((2, "b.png"), (1, "a.bmp"), (3, "C.JPG")):
         Image.new("RGB", (8, 8), (level * 50,) * 3).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("left alone")
-    images, names = pictures.read_all(tmp_path, 32)
-    assert list(names) == ["C.JPG", "a.bmp", "b.png"]
-    np.testing.assert_allclose(images.mean((1, 2, 3)), [150, 50, 100], atol=2)
+    (tmp_path / "b").mkdir()
+    Image.new("RGB", (8, 8), (200,) * 3).save(tmp_path / "b" / "0.png")
+    images, names = lazy.read_all(tmp_path, 32)
+    assert list(names) == ["C.JPG", "a.bmp", "b.png", "b/0.png"]
+    np.testing.assert_allclose(images[:].mean((1, 2, 3)), [150, 50, 100, 200], atol=2)
 
 
 @pytest.mark.parametrize("array", [
@@ -83,7 +85,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
 def test_an_array_of_another_kind_is_refused(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(UserError, match=r"must be uint8 \[N, 32, 32, 3\]"):
-        pictures.read_all(tmp_path / "a.npy", 32)
+        lazy.read_all(tmp_path / "a.npy", 32)
 
 
 def test_what_is_neither_folder_nor_array_is_refused(tmp_path):
@@ -91,12 +93,12 @@ def test_what_is_neither_folder_nor_array_is_refused(tmp_path):
     (tmp_path / "words.npy").write_text("these are words")
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(UserError, match="holds no pictures"):
-        pictures.read_all(tmp_path / "empty", 32)
+        lazy.read_all(tmp_path / "empty", 32)
     for name in ("words.npy", "objects.npy"):
         with pytest.raises(UserError, match="neither a folder nor a .npy array"):
-            pictures.read_all(tmp_path / name, 32)
+            lazy.read_all(tmp_path / name, 32)
     with pytest.raises(UserError, match="no folder or array"):
-        pictures.read_all(tmp_path / "absent", 32)
+        lazy.read_all(tmp_path / "absent", 32)
 
 
 def _has(picture, colour):

@@ -2,6 +2,9 @@
 import pytest
 
 import config
+from utils.errors import UserError
+from utils.paper.baselines import DEEP, WHOSE
+from utils.paper.checks import check_bits
 from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
 from utils.paper.rows import HIDDEN, NETWORKS
 
@@ -92,3 +95,28 @@ def test_what_a_cell_sets_its_method_has(name):
         assert kind(**both) and both.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
     columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
     assert all(published.figures.keys() <= columns and published.source for published in experiment.published)
+
+
+@pytest.mark.parametrize("given, start, hidden", [
+    ({}, {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}, None), ({"embeddings": "v.npz"}, {}, (512,))])
+def test_deep_baselines_share_a_start_and_a_schedule(given, start, hidden):
+    listed = [cell for cell in table2([12, 48], 2, given) if cell.settings["method"] in DEEP]
+    assert {cell.settings["method"] for cell in listed} == DEEP.keys() == WHOSE.keys() and len(listed) == 4 * len(DEEP)
+    for cell in listed:
+        assert cell.settings.keys() - start.keys() == {"method", "n_bits", "seed"}
+        assert {key: cell.settings[key] for key in start} == start
+        assert cell.settings["n_bits"] == 12 or cell.schedule.get("hidden") == hidden
+    assert len({str(cell.schedule) for cell in listed}) == (2 if hidden else 1)
+
+
+def test_what_is_printed_of_a_deep_baseline_says_whose_it_is():
+    rows = {published.row: published for published in EXPERIMENTS["table2"].published}
+    for method, figures in DEEP.items():
+        row = rows[f"{method.upper()}, the paper"]
+        assert tuple(row.figures.values()) == figures and WHOSE[method] in row.source
+
+
+def test_a_length_that_is_asked_for_twice_is_refused():
+    check_bits("table2", [12, 48])
+    with pytest.raises(UserError, match="--bits is 12 48 12; name each length once"):
+        check_bits("table2", [12, 48, 12])

@@ -1,0 +1,103 @@
+"""The page in a real browser, Debian's headless Chromium; skipped where it, Selenium or Flask is absent."""
+import shutil
+import threading
+
+import pytest
+from pages import gallery, png
+
+webdriver = pytest.importorskip("selenium.webdriver")
+waiting = pytest.importorskip("selenium.webdriver.support.wait")
+server = pytest.importorskip("utils.page.server", reason="pip install -r requirements-web.txt")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver (apt-get install chromium-driver)")
+
+COUNT = "return document.querySelectorAll('#found li').length"
+SLIDE = "const it = document.getElementById('count'); it.value = 40; it.dispatchEvent(new Event('input'))"
+ASKED = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+INKED = """const it = document.getElementById('map'), side = it.width;
+const bytes = it.getContext('2d').getImageData(0, 0, side, side).data;
+let inked = 0;
+for (let place = 3; place < bytes.length; place += 4) inked += bytes[place] > 0;
+return inked"""
+
+
+@pytest.fixture(scope="module")
+def shown(sample):
+    return gallery(sample, 120)
+
+
+@pytest.fixture(scope="module")
+def address(shown, tmp_path_factory):
+    with server.listen("127.0.0.1", 0) as listening:
+        made = server.server(shown, listening, tmp_path_factory.mktemp("map") / "map.npz", 0)
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{made.port}/"
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,960",
+                     f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield opened
+    opened.quit()
+
+
+def test_a_picture_is_dropped_and_searched_for_and_clicked_on(browser, address, shown, tmp_path):
+    def element(name):
+        return browser.find_element("css selector", name)
+
+    def wait(true):
+        waiting.WebDriverWait(browser, 10, 0.02).until(lambda _: true())
+
+    def titled(start):
+        wait(lambda: element("#asked-title").text.startswith(start))
+
+    browser.get(address)
+    titled("query 0: ")
+    assert "0.1234" in element("header").text and browser.execute_script(COUNT) == 15
+    wait(lambda: browser.execute_script(INKED) > 500)
+    frames = [card.get_attribute("class") for card in browser.find_elements("css selector", "#found button")]
+    right = [one["right"] for one in shown.by_query(0)["found"][:15]]
+    assert frames == ["right" if good else "wrong" for good in right] and len(set(frames)) == 2
+
+    (tmp_path / "mine.png").write_bytes(png(shown.data.images[shown.data.gallery[33]]))
+    element("#file").send_keys(str(tmp_path / "mine.png"))
+    titled("mine.png")
+    first = element("#found button")
+    nearest = shown.by_member(33)["found"][0]["picture"]
+    assert element("#found img").get_attribute("src") == address + nearest
+    assert first.get_attribute("class") == ""  # nobody knows what is right
+
+    first.click()
+    titled("picture ")
+    browser.execute_script(SLIDE)
+    assert browser.execute_script(COUNT) == 40 and "of 40 right" in element("#summary").text
+
+    element("#query").clear()
+    element("#query").send_keys("12\n")
+    titled("query 12: ")
+    chart = element("#map")
+    point = browser.execute_script("const p = points[50]; return p.slice(0, 2).map(s => EDGE + s * (1 - 2 * EDGE))")
+    webdriver.ActionChains(browser).move_to_element_with_offset(
+        chart, *(round((share - 0.5) * chart.size["width"]) for share in point)).click().perform()
+    titled("picture ")
+
+    (tmp_path / "text.png").write_text("no picture")
+    element("#file").send_keys(str(tmp_path / "text.png"))
+    wait(lambda: "text.png is no picture that can be read" in element("#error").text)
+    (tmp_path / "large.png").write_bytes(bytes(server.MOST_BYTES + 1))
+    element("#file").send_keys(str(tmp_path / "large.png"))
+    wait(lambda: "large.png is larger than 10 MiB" in element("#error").text)
+
+    asked = browser.execute_script(ASKED)
+    assert len(asked) > 15 and all(name.startswith((address, "blob:", "data:")) for name in asked)
+    complaints = [entry["message"] for entry in browser.get_log("browser")]
+    assert all("400 (BAD REQUEST)" in message for message in complaints), complaints
+    assert browser.get_screenshot_as_png().startswith(b"\x89PNG")

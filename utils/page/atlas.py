@@ -1,0 +1,55 @@
+"""A map of a gallery: where its codes lie in the plane, found once and kept beside the database."""
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from utils import files
+from utils.errors import UserError
+from utils.paper import embedding
+from utils.retrieval.database import reconstruct
+from utils.retrieval.search import distinct
+
+SHOWN = 3000  # pictures on the map, spread evenly over the gallery
+
+
+def atlas(database, path, seed):
+    """The t-SNE (see utils.paper.embedding) of at most SHOWN pictures of `database`, by what their codes reconstruct.
+
+    Returns (places int64 [n] in the gallery, points float32 [n, 2], each axis from 0 to 1). Pictures of equal code
+    share a point. It is read from the .npz file at `path` where that was made of the same database, else made anew and
+    kept there; a path that cannot be written is told of and left.
+    """
+    made = json.dumps({**database.made_of, "shown": SHOWN, "seed": seed})
+    if (kept := _kept(path, made)) is not None:
+        return kept
+    places = np.unique(np.linspace(0, len(database.codes) - 1, SHOWN).astype(np.int64))
+    codes, inverse, _ = distinct(database.codes[places])
+    points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
+                     if len(codes) > 1 else np.zeros((1, 2), np.float32))[inverse]
+    whole = io.BytesIO()
+    np.savez(whole, places=places, points=points, made_of=made)
+    try:
+        with files.whole(path) as file:
+            file.write(whole.getbuffer())
+    except UserError as error:
+        print(f"The map is not kept: {error}")
+    return places, points
+
+
+def _kept(path, made):
+    """(places, points) of a map made of `made`, or None where there is no such file that can be read."""
+    if not Path(path).exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return (file["places"], file["points"]) if str(file["made_of"]) == made else None
+    except Exception:  # a damaged file fails in any way it likes, and is made anew
+        return None
+
+
+def _spread(points):
+    """float32 [n, 2] with each axis from 0 to 1."""
+    low, high = points.min(0), points.max(0)
+    return (points - low) / np.maximum(high - low, 1e-12)
