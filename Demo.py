@@ -4,6 +4,7 @@
     python Demo.py --query=307
     python Demo.py --image=cat.png
     python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
+    python Demo.py --database=folder_of_codes/ --image=cat.png      # in shards (docs/cluster.md)
     python Demo.py --method=classifier                      # a checkpoint of another method
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
     python Demo.py --method=wsdhq --tag=horse               # for a word, by a method that learns from tags
@@ -25,6 +26,7 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own
+from utils.cluster.searching import opened
 from utils.data import embeddings, pictures
 from utils.retrieval import by_tag, evaluation, metrics, search
 from utils.retrieval.database import Database
@@ -49,7 +51,11 @@ class Options(Own):
     """
 
     database: str = ""
-    """A database of your own pictures or vectors to search in, made by `python encode.py`; needs --image."""
+    """A database of your own pictures or vectors to search in, made by `python encode.py`, a file or a folder of
+    shards; needs --image."""
+
+    ray: str = ""
+    """Ray cluster whose actors hold the shards: "auto" is the one that runs, "local" one on this machine alone."""
 
     serve: CliImplicitFlag[bool] = False
     """Show the gallery as a page in the browser until Ctrl-C, in place of one ranked list."""
@@ -214,7 +220,7 @@ def search_own(config):
     if not config.image:
         raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
     asking = own(config)
-    database = Database.load(config.database)
+    database, find = opened(config.database, config.ray)
     checkpoint, config = folder.chosen(config)
     for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key) != value:
@@ -223,7 +229,7 @@ def search_own(config):
                                    "python encode.py, or set that as it was")
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
-    distances, places = search.search(database, feature[np.newaxis], SHOWN)
+    distances, places = find(feature[np.newaxis], SHOWN)
     source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
     if asking.ndim == 1:
@@ -243,6 +249,9 @@ def search_own(config):
 
 def main():
     config = settings.from_command_line(Options)
+    if config.ray and not config.database:
+        raise errors.UserError("ray has no effect without database; set --database to a folder of shards, or leave it "
+                               "out")
     (search_own if config.database else evaluate)(config)
 
 

@@ -2,16 +2,20 @@
 
     python encode.py --images=folder_or_array.npy --out=codes.npz
     python Demo.py --database=codes.npz --image=cat.png
+    python encode.py --images=folder --out=folder_of_codes/ --ray=auto      # by all machines of a Ray cluster
     python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy    # of the data set, or of --images
     python encode.py --backbone=gist --features_only --out=gist.npy
     python encode.py --embeddings=learned_from.npz --images=vectors.npy --out=codes.npz     # float [N, D]
     python Demo.py --embeddings=learned_from.npz --database=codes.npz --image=vector.npy
+    python encode.py --export=encoder          # a SavedModel, from uint8 pictures to features and codes; .onnx for ONNX
 
 A folder is read with its subfolders; a picture that cannot be read is named, and left out. The file holds `features`
 (float32 [N, D], where there were pictures), `codes` (uint8 [N, M]), what a Database keeps, and what made them. Until it
-is whole, what is done lies beside it, and the same command goes on with that.
+is whole, what is done lies beside it, and the same command goes on with that. A name that ends in / takes Parquet
+shards instead, for more pictures than one file should hold (docs/cluster.md).
 """
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, settings
 from utils.base_settings import Own
+from utils.cluster import encoding
 from utils.data import embeddings, lazy, sets
 from utils.retrieval import block_file, code_file, feature_file, search
 from utils.retrieval.encoder import Encoder, made_of
@@ -41,8 +46,15 @@ class Options(Own):
     mirrored: CliImplicitFlag[bool] = False
     """With features_only, the mean of what it sees in a picture and in its mirror image; it takes twice as long."""
 
-    out: str
-    """File to write, .npz; .npy with features_only."""
+    out: str = ""
+    """File to write, .npz; .npy with features_only. A name that ends in / is a folder of shards."""
+
+    ray: str = ""
+    """Ray cluster that fills a folder of shards: "auto" is the one that runs, "local" one on this machine alone."""
+
+    export: str = ""
+    """Write the encoder itself and encode nothing: a folder, which becomes a SavedModel, or a file that ends in .onnx.
+    It takes pictures, uint8 [B, H, W, 3], to features and codes."""
 
 
 def write_features(config):
@@ -52,14 +64,46 @@ def write_features(config):
     print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")
 
 
+def write_encoder(config):
+    """Write the encoder of the chosen checkpoint to `config.export`."""
+    if config.images or config.out or config.features_only:
+        raise errors.UserError("export writes the encoder alone; leave out images, out and features_only, or export")
+    like = sets.load(config).images if config.backbone == "embeddings" else None
+    checkpoint, config = folder.chosen(config)
+    with tf.Graph().as_default(), machine.session(config) as session:
+        Encoder(config, session, checkpoint, like, portable=True).export(config.export)
+    print(f"{config.export}: the encoder of {checkpoint}, from images to features and codes")
+
+
+def write_shards(config):
+    """Encode `config.images` into the folder `config.out`."""
+    checkpoint, config = folder.chosen(config)
+    began = time.perf_counter()
+    store, n, now = encoding.encode(config, checkpoint, config.out, config.ray)
+    print(f"{config.out}: {n} {'vectors' if config.backbone == 'embeddings' else 'images'} in {len(store)} shards, "
+          f"{config.n_bits}-bit codes, {now / (time.perf_counter() - began):.1f} a second")
+
+
 def main():
     config = settings.from_command_line(Options)
+    if config.export:
+        return write_encoder(config)
+    if not config.out:
+        raise errors.UserError("--out is missing; name the file to write, such as --out=codes.npz")
+    shards = config.out.endswith("/")
+    if config.ray and not shards:
+        raise errors.UserError(f"ray has no effect on the file {config.out}; set --out to a folder, a name that ends "
+                               "in /, or leave --ray out")
+    if config.features_only and shards:
+        raise errors.UserError(f"features_only writes a .npy file, and {config.out} is a folder; set --out to a file")
     if config.features_only:
         return write_features(config)
     if config.mirrored:
         raise errors.UserError("mirrored has no effect without features_only; add --features_only, or leave it out")
     if not config.images:
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
+    if shards:
+        return write_shards(config)
     vectors = config.backbone == "embeddings"
     images, names = ((embeddings.read_vectors(config.images), None) if vectors
                      else lazy.read_all(config.images, config.image_size, leave_out=True))

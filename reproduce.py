@@ -212,8 +212,8 @@ def report(todo, kept):
             waiting.setdefault((cell.row, cell.column), []).append(todo.configs[name])
     for place, configs in waiting.items():
         pflop, hours = cells.cost(configs)
-        time = f"{hours:,.0f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-        left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores"
+        time = f"{hours:,.0f} h" if hours >= 1 else f"{max(1, 60 * hours):.0f} min"
+        left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores" if pflop >= 0.05 else f"{time} on two cores"
     todo.table.parent.mkdir(parents=True, exist_ok=True)
     more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
     tables.write(todo.table, experiment, todo.drawn_by, grid, left, more)

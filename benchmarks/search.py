@@ -6,7 +6,7 @@
     python benchmarks/search.py --norms              # SPQ's: 10,000 queries x 50,000 pictures, norms, mAP@1000
 
 The slow way goes the release's steps in code of our own. The release itself, measured apart on two AMD EPYC
-cores, took 79 s. faiss (pip install faiss-cpu) is left out where it is not installed.
+cores, took 79 s. faiss (pip install -r requirements-faiss.txt) is left out where it is not installed.
 """
 import argparse
 import os
@@ -139,7 +139,7 @@ def compare(title, database, queries, labels, runs, slow):
     try:
         show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, labels))
     except ImportError:
-        print("faiss: not installed (pip install faiss-cpu)")
+        print("faiss: not installed (pip install -r requirements-faiss.txt)")
     seconds, precision = timed(slow_way, 1, database, queries[:slow], labels[:slow])
     scaled = "" if slow == len(queries) else f" ({slow} queries, scaled)"
     show(f"slow way{scaled}", seconds * len(queries) / slow, precision)

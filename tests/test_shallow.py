@@ -13,7 +13,7 @@ import reproduce
 import train
 from config import METHODS
 from utils.errors import UserError
-from utils.retrieval import evaluation
+from utils.retrieval import evaluation, faiss
 from utils.retrieval.database import Database
 from utils.settings import from_command_line, refuse_idle
 from utils.training.task import Task
@@ -87,6 +87,22 @@ def test_demo_and_encode_take_the_checkpoint(file, itq, tmp_path, monkeypatch, c
     assert database.codes.shape == (50, 3) and database.distance == "squared"
     Demo.search_own(settings("itq", *given, "--database=codes.npz", "--image=one.npy", own=Demo.Options))
     assert capsys.readouterr().out.splitlines()[-2 - 14].startswith("0.0000 ")
+
+
+def test_demo_scores_codes_that_came_back_from_faiss(file, itq, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("faiss")
+    monkeypatch.chdir(tmp_path)
+    asking = settings("itq", "--n_bits=12", f"--embeddings={file}", f"--model_save_path={itq}", own=Demo.Options)
+    Demo.evaluate(asking)
+    before, kept = capsys.readouterr().out, str(itq / "itq_12bits.ckpt.database.npz")
+    for arguments in ([kept, "codes.faiss"], ["codes.faiss", kept, f"--like={kept}"]):
+        monkeypatch.setattr(sys, "argv", ["faiss", *arguments])
+        faiss.main()
+    capsys.readouterr()
+    Demo.evaluate(asking)
+    after = capsys.readouterr().out
+    assert "Retrieval database from" in after
+    assert after.split("mAP: ")[1][:6] == before.split("mAP: ")[1][:6]
 
 
 def test_what_cannot_be(file, itq, data_dir, tmp_path):

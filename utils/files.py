@@ -2,6 +2,7 @@
 import contextlib
 import mmap
 import os
+import platform
 from pathlib import Path
 
 from utils.errors import UserError
@@ -13,7 +14,7 @@ def whole(path):
 
     Makes the folder of `path` where it is absent. Raises UserError where the disk refuses.
     """
-    part = f"{path}.{os.getpid()}.part"
+    part = f"{path}.{platform.node()}.{os.getpid()}.part"  # several machines may write to one disk
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:

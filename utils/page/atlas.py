@@ -25,7 +25,7 @@ def atlas(database, path, seed):
     if (kept := _kept(path, made)) is not None:
         return kept
     places = np.unique(np.linspace(0, len(database.codes) - 1, SHOWN).astype(np.int64))
-    codes, inverse, _ = distinct(database.codes[places])
+    codes, inverse, *_ = distinct(database.codes[places])
     points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
                      if len(codes) > 1 else np.zeros((1, 2), np.float32))[inverse]
     whole = io.BytesIO()

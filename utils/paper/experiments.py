@@ -203,10 +203,10 @@ EXPERIMENTS = {
         note="Classifier alone: F and a softmax layer, trained on the labelled images only (Sablayrolles et al., How "
              "should we evaluate supervised hashing?, ICASSP 2017). Its code is the class that it predicts, 4 bits, so "
              "there is no length to vary; both of its columns are of the same trainings. The shallow methods are "
-             "fitted to the labelled images. The deep baselines are trained on them, all by one short schedule; the "
-             "paper's figures of these come from other protocols and networks, and nothing is tuned to them. The "
-             "paper's PQ, OPQ and LOPQ cannot be of GIST: ranked by GIST itself, nothing quantised, the gallery "
-             "reaches 0.17."),
+             "fitted to the labelled images. The deep baselines are trained on them (SSDH and BGDH, as GPQ, on the "
+             "unlabelled ones too), all by one short schedule; the paper's figures of these come from other protocols "
+             "and networks, and nothing is tuned to them. The paper's PQ, OPQ and LOPQ cannot be of GIST: ranked by "
+             "GIST itself, nothing quantised, the gallery reaches 0.17."),
     "table3": Experiment(
         "CIFAR-10, protocol 2, three unseen classes (table 3)", table3, draw_table,
         published=(Published("the paper", at_each_length((0.321, 0.333, 0.350, 0.358)), f"{PAPER}, table 3"),)),

@@ -38,12 +38,12 @@ class Database:
     @cached_property
     def gallery(self):
         """The `search.Gallery` of these codes, found at its first use and kept."""
-        codes, inverse, counts = distinct(self.codes)
+        codes, *pictures = distinct(self.codes)
         if self.distance == "norms":
-            return Gallery(named(codes, self.codebooks.shape[1]), inverse, counts, len(self.codebooks), self.distance,
+            return Gallery(named(codes, self.codebooks.shape[1]), *pictures, len(self.codebooks), self.distance,
                            self.codebooks)
         vectors = reconstruct(self.codebooks, codes, self.added)
-        return Gallery(vectors, inverse, counts, len(self.codebooks), self.distance)
+        return Gallery(vectors, *pictures, len(self.codebooks), self.distance)
 
     def save(self, path, **more):
         """Write the database to `path` as .npz, whole or not at all, with the arrays of `more` beside it.
@@ -109,7 +109,7 @@ def pack(codes, bits):
     if codes.size and int(codes.max()) >> bits:
         raise ValueError(f"word {codes.max()} does not fit in {bits} bits")
     words = np.unpackbits(codes[:, :, None], axis=2)[:, :, 8 - bits:]
-    return np.packbits(words.reshape(len(codes), -1), axis=1)
+    return np.packbits(words.reshape(len(codes), bits * codes.shape[1]), axis=1)
 
 
 def unpack(packed, n_book, bits):

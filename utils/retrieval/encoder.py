@@ -1,9 +1,11 @@
 """Images, or vectors in their place, to features, codes and databases, by a checkpoint of any method."""
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from utils import files
 from utils.errors import UserError
@@ -11,23 +13,25 @@ from utils.methods import METHODS
 from utils.retrieval.database import Database
 from utils.session import checkpoints, machine
 
-PICTURES, VECTORS = 250, 4096  # in a batch
+SMALL, PICTURES, VECTORS = 250, 32, 4096  # in a batch; small are pictures of up to 32 pixels a side
 
 
 class Encoder:
     """The retrieval graph of `config`'s method in a Session: `encoder(images)` gives features and codes.
 
     Without `checkpoint` the weights are those that the session's graph already has. like: an array of what will be
-    encoded, float [N, D], where that is vectors and not the pictures that `config` describes.
+    encoded, float [N, D], where that is vectors and not the pictures that `config` describes. portable: convolve by the
+    library, as an export does that runs anywhere, and not as is fastest here.
     """
 
-    def __init__(self, config, session, checkpoint=None, like=None):
+    def __init__(self, config, session, checkpoint=None, like=None, portable=False):
         self._session, self._method = session, METHODS[config.method]
         kind = ((tf.uint8, [config.image_size, config.image_size, config.img_channels]) if like is None
                 else (like.dtype, list(like.shape[1:])))
         self._images = tf.placeholder(kind[0], [None, *kind[1]])
         self.batch = batch_of(kind[1])
-        self._graph = self._method.retrieval(self._images, config, machine.spatial())
+        spatial = DIRECT if portable else machine.spatial()
+        self._graph = self._method.retrieval(self._images, config, spatial)
         if checkpoint:
             checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
 
@@ -64,6 +68,22 @@ class Encoder:
         """What distances are taken to: float32 [M, K, d]."""
         return self._session.run(self._graph.codebooks)
 
+    def export(self, path):
+        """Write F and the codes to `path`: a SavedModel in a folder of that name, or where it ends in .onnx a file for
+        ONNX, both of which take `images`, [B, ...] of what this encoder takes, to `features`, float32 [B, D], and
+        `codes`, uint8 [B, M].
+
+        Raises UserError where it is there already or cannot be written, and for .onnx where tf2onnx is not installed.
+        """
+        if Path(path).exists():
+            raise UserError(f"{path} is there already; remove it, or choose another name")
+        given = {"images": self._images}
+        found = {"features": self._graph.features, "codes": self._graph.codes}
+        try:
+            (_to_onnx if str(path).endswith(".onnx") else tf.saved_model.simple_save)(self._session, path, given, found)
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"{path} cannot be written ({error}); choose another path or make room") from error
+
     def database(self, codes, labels=None, made_of=None, names=None):
         """The Database of `codes` uint8 [N, M] that this encoder gave, with labels bool [N, L], made_of, a JSON-able
         dict, and names str [N] where there are any."""
@@ -71,9 +91,26 @@ class Encoder:
                         self._method.added)
 
 
+def _to_onnx(session, path, given, found):
+    """As tf.saved_model.simple_save, to a file for ONNX."""
+    try:
+        from tf2onnx.convert import from_graph_def
+    except ImportError as error:
+        raise UserError("tf2onnx is not installed; pip install -r requirements-onnx.txt") from error
+    names = [{tensor.name: name for name, tensor in tensors.items()} for tensors in (given, found)]
+    constant = tf.graph_util.convert_variables_to_constants(
+        session, session.graph.as_graph_def(), [tensor.op.name for tensor in found.values()])
+    model, _ = from_graph_def(constant, input_names=list(names[0]), output_names=list(names[1]), opset=17,
+                              tensors_to_rename=names[0] | names[1])
+    with files.whole(path) as file:
+        file.write(model.SerializeToString())
+
+
 def batch_of(shape):
     """How many images or vectors of that shape are encoded at once."""
-    return VECTORS if len(shape) == 1 else PICTURES
+    if len(shape) == 1:
+        return VECTORS
+    return SMALL if shape[0] <= 32 else PICTURES
 
 
 def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, first=0):

@@ -50,7 +50,8 @@ def unquantised_average_precision(queries, gallery_features, relevance, n_DB, wi
     otherwise as `search.blocks`.
     """
     n = len(gallery_features)
-    each = search.Gallery(np.asarray(gallery_features, np.float32), np.arange(n), np.ones(n, np.int64), 0, "inner")
+    vectors, each_once = np.asarray(gallery_features, np.float32), np.arange(n)
+    each = search.Gallery(vectors, each_once, np.ones(n, np.int64), each_once, 0, "inner")
     return _average_precision(each, queries, relevance, n_DB, "expected", without_hits)
 
 
@@ -118,7 +119,7 @@ def _expected(gallery, relevance, cut, rows, distances):
     """AP over the first `cut` ranks, ties in all orders, and the chance of a hit, of a part of a block: float64 [b, 2].
     """
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(gallery.inverse) + 1))])
-    return np.array([_expected_ap(*_tie_groups(distance, gallery, relevance.places(q), cut), cut, harmonic)
+    return np.array([expected_ap(*_tie_groups(distance, gallery, relevance.places(q), cut), cut, harmonic)
                      for q, distance in zip(rows, distances, strict=True)]).reshape(-1, 2)
 
 
@@ -167,7 +168,7 @@ def _tie_groups(distance, gallery, places, cut):
     return both & 0xFFFFFFFF, both >> 32
 
 
-def _expected_ap(end, found, cut, harmonic):
+def expected_ap(end, found, cut, harmonic):
     """Over the first `cut` ranks, the mean AP of all orders within groups, and the share of these that have a hit;
     `harmonic` holds H_0, H_1, ..., H_N.
 

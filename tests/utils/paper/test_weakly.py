@@ -119,6 +119,6 @@ def test_a_table_shows_what_is_there_beside_what_was_published(stub, data_dir, m
     table = Path("results/smoke/wsdhq-batch_size_10.md").read_text()
     for row in ("themes: WSDHQ, AQD | 0.2500", "themes: WSDHQ, SQD | 0.7500",
                 "themes: WSDHQ, features not quantised | 0.5000",
-                "themes: WDHT | (left: 0.0 PFLOP, 0 min on two cores)",
+                "themes: WDHT | (left: 1 min on two cores)",
                 "Flickr25K: WSDHQ, AQD, its authors' rerun | 0.766"):
         assert f"| {row} |" in table

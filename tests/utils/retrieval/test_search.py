@@ -1,4 +1,6 @@
 """Distances in blocks are those of slow exact ways, and the search by them is a stable sort."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from galleries import REFERENCE, all_distances, random_database, reference_database, table_distances
@@ -94,6 +96,20 @@ def test_search_among_100_000_codes_is_a_stable_sort_of_them_all():
     np.testing.assert_array_equal(D, expected)
 
 
+@pytest.mark.parametrize("n", [1, 7, 400])
+@pytest.mark.parametrize("n_book", [2, 9], ids=["many pictures a code", "hardly two alike"])
+def test_search_tile_by_tile_is_a_stable_sort_of_all(monkeypatch, n, n_book):
+    monkeypatch.setattr(search, "BLOCK", 3 * 64)
+    monkeypatch.setattr(search, "TILE", 64)
+    whole = random_database(2000, n_book, bits=3)
+    database = replace(whole, codebooks=np.round(2 * whole.codebooks))  # whole numbers: exact however they are added
+    queries = np.round(some_queries(5 * n_book))
+    D, ids = search.search(database, queries, n)
+    expected, order = plain_search(database, queries, n)
+    np.testing.assert_array_equal(ids, order)
+    np.testing.assert_array_equal(D, expected)
+
+
 def test_search_returns_a_small_gallery_whole():
     D, ids = search.search(random_database(9), np.ones((2, 30), np.float32), 15)
     assert D.shape == ids.shape == (2, 9)
@@ -107,9 +123,10 @@ def test_search_for_nobody_finds_nothing():
 
 def test_distinct_codes_give_the_gallery_back():
     codes = random_database(3000).codes[:, ::-1]  # not contiguous
-    few, inverse, counts = search.distinct(codes)
+    few, inverse, counts, pictures = search.distinct(codes)
     np.testing.assert_array_equal(few[inverse], codes)
     np.testing.assert_array_equal(counts, np.bincount(inverse))
+    np.testing.assert_array_equal(pictures, np.argsort(inverse, kind="stable"))
     assert len(np.unique(few, axis=0)) == len(few) < len(codes)
 
 

@@ -1,0 +1,136 @@
+"""A faiss index of our codes finds what our search finds, and its codes come back as they were."""
+import sys
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from galleries import random_database
+
+from model.baselines import hamming
+from model.tf1 import tf
+from utils.errors import UserError
+from utils.retrieval import faiss as ours
+from utils.retrieval import search
+from utils.retrieval.database import Database
+
+faiss = pytest.importorskip("faiss")
+faiss.omp_set_num_threads(1)  # threads of tests beside one another wait for each other
+
+
+def bits_of(n, n_bits=12, distance="squared"):
+    """A Database of n random bit strings, as a binary method makes it, and 5 queries."""
+    bits = np.random.default_rng(0).random((n + 5, n_bits)) < 0.5
+    with tf.Graph().as_default(), tf.Session() as session:
+        queries, codes, codebooks = session.run(hamming.retrieval(tf.constant(bits)))
+    return Database(codes[5:], codebooks, None, {"seed": 0}, distance=distance), queries[:5]
+
+
+def gallery(kind, n):
+    """A Database of n codes of that kind, with 5 queries."""
+    if kind == "hamming":
+        return bits_of(n)
+    n_book, bits, distance, added = {"gpq": (12, 4, "inner", False), "opq": (3, 4, "squared", False),
+                                     "256 words": (4, 8, "inner", False), "64 words": (3, 6, "squared", False),
+                                     "wsdhq": (3, 8, "inner", True), "additive": (5, 4, "inner", True)}[kind]
+    database = random_database(n, n_book, bits, distance=distance, added=added)
+    length = 5 if added else 5 * n_book
+    return database, np.random.default_rng(1).standard_normal((5, length), np.float32)
+
+
+KINDS = ["gpq", "opq", "256 words", "64 words", "wsdhq", "additive", "hamming"]
+
+
+def check_found(index, database, queries, n):
+    """The index's n nearest are as near as ours, one by one, each by our distance."""
+    expected, _ = search.search(database, queries, n)
+    _, ids = index.search(ours.asked_of(index, queries), n)
+    assert all(len(set(row)) == n for row in ids)
+    every = np.concatenate([part for _, part in search.blocks(queries, database.gallery)])
+    distances = np.take_along_axis(every, database.gallery.inverse[ids], 1)
+    np.testing.assert_allclose(np.sort(distances, axis=1), expected, atol=2e-4)
+
+
+def check_same(one, other):
+    for field in fields(Database):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_index_finds_the_same_among_100_000_codes(kind, tmp_path):
+    database, queries = gallery(kind, 100_000)
+    ours.write(ours.index_of(database), tmp_path / "codes.faiss")
+    index = ours.read(tmp_path / "codes.faiss")
+    check_found(index, database, queries, 100)
+    check_same(ours.database_of(index, like=database), database)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inverted_lists_hold_the_same_codes(kind, tmp_path):
+    database, queries = gallery(kind, 2000)
+    ours.write(ours.index_of(database, 9), tmp_path / "codes.faiss")
+    index = ours.read(tmp_path / "codes.faiss")
+    assert index.nlist == 9
+    index.nprobe = 9
+    check_found(index, database, queries, 100)
+    check_same(ours.database_of(index, like=database), database)
+
+
+def test_the_bytes_are_those_that_we_pack_with_the_low_nibble_first():
+    codes = np.uint8([[1, 2, 15]])
+    index = ours.index_of(replace(random_database(1, 3, bits=4), codes=codes))
+    np.testing.assert_array_equal(faiss.vector_to_array(index.codes), [0x21, 0x0F])
+
+
+def test_equal_codewords_are_not_mistaken_for_one_another():
+    database = random_database(500, bits=4)
+    database.codebooks[:, 8:] = database.codebooks[:, :8]
+    np.testing.assert_array_equal(ours.database_of(ours.index_of(database, 3)).codes, database.codes)
+
+
+@pytest.mark.parametrize("more, said", [({"distance": "norms"}, "SPQ.*--method=opq"),
+                                        ({"distance": "squared", "added": True}, "LOPQ.*--method=opq")])
+def test_distances_without_an_index_are_refused(more, said):
+    with pytest.raises(UserError, match=said):
+        ours.index_of(random_database(9, **more))
+
+
+def test_an_index_that_faiss_learned_is_searched_by_us():
+    x = np.random.default_rng(0).standard_normal((200, 12), np.float32)
+    for index in (faiss.IndexPQ(12, 3, 3, faiss.METRIC_L2), faiss.IndexResidualQuantizer(12, 2, 3)):
+        index.train(x)
+        index.add(x)
+        found, expected = search.search(ours.database_of(index), x[:5], 20)[0], index.search(x[:5], 20)[0]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_foreign_indexes_are_refused():
+    flat, residual, padded = faiss.IndexFlatL2(4), faiss.index_factory(8, "IVF2,PQ2x4"), bits_of(20)[0]
+    for index, said in ((flat, "IndexFlat"), (residual, "IVFPQ.*by_residual")):
+        with pytest.raises(UserError, match=said):
+            ours.database_of(index)
+    with pytest.raises(UserError, match="20 codes .* 30"):
+        ours.database_of(ours.index_of(padded), like=bits_of(30)[0])
+    with pytest.raises(UserError, match="more lists than the 20"):
+        ours.index_of(padded, 21)
+
+
+def test_without_the_database_bits_are_read_four_to_a_word():
+    database, queries = bits_of(50)
+    back = ours.database_of(ours.index_of(database))
+    assert back.codes.shape == (50, 4) and (back.codes[:, 3] == 0).all()  # 12 bits and the 4 zeros behind them
+    np.testing.assert_array_equal(back.codes[:, :3], database.codes)
+
+
+def test_the_command_goes_both_ways(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    database = replace(random_database(40, bits=4), names=np.array([f"{i}.png" for i in range(40)]))
+    database.save("codes.npz")
+    for arguments in (["codes.npz", "codes.faiss", "--ivf=2"], ["codes.faiss", "back.npz", "--like=codes.npz"]):
+        monkeypatch.setattr(sys, "argv", ["faiss", *arguments])
+        ours.main()
+    assert "IndexIVFPQ of 40 codes of 3 bytes" in capsys.readouterr().out
+    check_same(Database.load("back.npz"), database)
+    (tmp_path / "none.faiss").write_bytes(b"nothing")
+    monkeypatch.setattr(sys, "argv", ["faiss", "none.faiss", "back.npz"])
+    with pytest.raises(UserError, match="none.faiss cannot be read"):
+        ours.main()

@@ -1,0 +1,162 @@
+"""A gallery in a folder: Parquet files of codes and names, the shards, and what made them.
+
+    database.npz                      a Database without pictures: codebooks, distance, what made the codes
+    codes-00007-of-00100.parquet      `code`, the bytes of retrieval.database.pack, and `name`, where there are names
+
+Each Parquet file also says what made it, in its metadata, as JSON under `made_of`, and under `skipped` which pictures
+could not be read. Its rows follow the order of the pictures, and shards that of their numbers.
+"""
+import functools
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils import files
+from utils.errors import UserError
+from utils.retrieval.database import Database, pack, unpack
+
+HEAD = "database.npz"
+SMALLEST, LARGEST = 256, 65536  # pictures in a shard
+
+
+def parquet():
+    """(pyarrow, pyarrow.parquet). Raises UserError where they are not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError("a folder of shards needs pyarrow; pip install -r requirements-cluster.txt") from None
+    return pyarrow, pyarrow.parquet
+
+
+def size_for(count):
+    """Pictures in a shard, of `count` pictures: a hundredth, within SMALLEST and LARGEST, so that many workers have
+    something to do, and one that is lost loses little."""
+    return min(LARGEST, max(SMALLEST, -(-count // 100)))
+
+
+class Store(NamedTuple):
+    """The folder `folder` of shards of a gallery. head: a Database without pictures, whose made_of says in `count` how
+    many pictures were to be encoded and in `shard` how many at most lie in a shard."""
+
+    folder: Path
+    head: Database
+
+    @classmethod
+    def begun(cls, folder, head):
+        """The Store at `folder` with this head, which is written where there is none. Raises UserError where the folder
+        holds shards that something else made, or the disk refuses."""
+        folder = Path(folder)
+        if not (folder / HEAD).exists():
+            head.save(folder / HEAD)
+        store = cls.opened(folder)
+        for name, now in head.made_of.items():
+            before = store.head.made_of.get(name)
+            if before != now:
+                raise UserError(f"{folder} was begun with {name}={before} and now it is {now}; give another folder, or "
+                                "set that as it was")
+        return store
+
+    @classmethod
+    def opened(cls, folder):
+        """The Store at `folder`, whole or not. Raises UserError where there is none."""
+        if not (Path(folder) / HEAD).exists():
+            raise UserError(f"{folder} holds no shards of codes; make them with python encode.py --out={folder}/")
+        return cls(Path(folder), Database.load(Path(folder) / HEAD))
+
+    def __len__(self):
+        """How many shards there are when all are written."""
+        made = self.head.made_of
+        return -(-made["count"] // made["shard"])
+
+    def path(self, number):
+        return self.folder / f"codes-{number:05}-of-{len(self):05}.parquet"
+
+    def missing(self):
+        """The numbers of the shards that are not yet written."""
+        return [number for number in range(len(self)) if not self.path(number).exists()]
+
+    def rows(self, number):
+        """Which of the pictures belong in that shard, a range."""
+        made = self.head.made_of
+        first = number * made["shard"]
+        return range(first, min(first + made["shard"], made["count"]))
+
+    def write(self, number, codes, names=None, skipped=()):
+        """Write a shard, whole or not at all. codes: uint8 [n, M]; names: str [n] or None; skipped: a list of which
+        pictures could not be read and why, one sentence each. Raises UserError where the disk refuses."""
+        pa, pq = parquet()
+        packed = pack(codes, (self.head.codebooks.shape[1] - 1).bit_length())
+        code = pa.FixedSizeBinaryArray.from_buffers(pa.binary(packed.shape[1]), len(packed),
+                                                    [None, pa.py_buffer(packed)])
+        columns = {"code": code} if names is None else {"code": code, "name": pa.array(names, pa.string())}
+        table = pa.table(columns).replace_schema_metadata(
+            {"made_of": json.dumps(self.head.made_of), "skipped": json.dumps(list(skipped))})
+        with files.whole(self.path(number)) as file:
+            pq.write_table(table, file)
+
+    def codes(self, number):
+        """The codes of a shard, uint8 [n, M]. Raises UserError as `_read`."""
+        n_book, n_words, _ = self.head.codebooks.shape
+        bits = (n_words - 1).bit_length()
+        column = self._read(number, "code").combine_chunks()
+        width = -(-n_book * bits // 8)
+        if column.type.byte_width != width:
+            raise UserError(f"{self.path(number)} holds codes of {column.type.byte_width} bytes, and {HEAD} is of "
+                            f"{width}; remove it and make it again with python encode.py")
+        packed = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width:][:len(column) * width]
+        return unpack(packed.reshape(len(column), width), n_book, bits)
+
+    def names(self, number):
+        """The names of the pictures of a shard, str [n]. Raises UserError as `_read`."""
+        return np.array(self._read(number, "name").to_pylist(), str)
+
+    def _read(self, number, column):
+        """A column of a shard. Raises UserError where that cannot be read."""
+        return self._whole(number, lambda pq, path: pq.read_table(path, columns=[column]).column(column))
+
+    def about(self, number):
+        """(how many pictures a shard holds, whether it has their names, the sentences on those that could not be read).
+        Raises UserError where it cannot be read, or something else made it."""
+        def look(pq, path):
+            found = pq.read_metadata(path)
+            made_of, skipped = (json.loads(found.metadata[key]) for key in (b"made_of", b"skipped"))
+            return made_of, (found.num_rows, "name" in found.schema.names, skipped)
+        made_of, about = self._whole(number, look)
+        if made_of != self.head.made_of:
+            raise UserError(f"{self.path(number)} was not made with what {self.folder / HEAD} says; remove it and make "
+                            "it again with python encode.py")
+        return about
+
+    def _whole(self, number, read):
+        """What `read(pyarrow.parquet, path)` makes of a shard. Raises UserError where it cannot."""
+        pa, pq = parquet()
+        try:
+            return read(pq, self.path(number))
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{self.path(number)} cannot be read ({error}); remove it and make it again with "
+                            "python encode.py") from error
+
+    def clear(self):
+        """Remove what writers that were killed have left half written."""
+        for file in self.folder.iterdir():
+            if re.fullmatch(r"codes-\d+-of-\d+\.parquet\..*\.part", file.name):
+                file.unlink()
+
+
+class Names:
+    """Stands in for str [N], the names of all pictures of a Store: `names[place]` reads them as they are asked for.
+
+    firsts: int64 [S], the place of each shard's first picture.
+    """
+
+    def __init__(self, store, firsts):
+        self._firsts = firsts
+        self._shard = functools.lru_cache(maxsize=16)(store.names)
+
+    def __getitem__(self, place):
+        number = int(np.searchsorted(self._firsts, place, "right")) - 1
+        return self._shard(number)[place - self._firsts[number]]

@@ -1,0 +1,233 @@
+"""Codes to a faiss index and back, byte for byte: nothing is encoded anew.
+
+    pip install -r requirements-faiss.txt
+    python -m utils.retrieval.faiss codes.npz codes.faiss                    # what encode.py or Demo.py wrote
+    python -m utils.retrieval.faiss codes.npz codes.faiss --ivf=100          # behind 100 inverted lists
+    python -m utils.retrieval.faiss codes.faiss back.npz --like=codes.npz    # with its names, labels and checkpoint
+
+Codewords of whole bits (ITQ, SH, SDH) become an IndexBinaryFlat; joined ones (GPQ, PQ, OPQ) an IndexPQ, by inner
+product or squared distance; added ones by inner product (WSDHQ, WDHT) an IndexResidualQuantizer. With inverted lists
+they are the IVF index of the same codes.
+"""
+import argparse
+import dataclasses
+
+import numpy as np
+
+from utils import errors, files
+from utils.errors import UserError
+from utils.retrieval.database import Database, pack, reconstruct, unpack
+
+NIBBLE = 4  # bits of a word where a binary index is all that is known
+
+
+def library():
+    """The package faiss. Raises UserError where it is not installed."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise UserError("faiss is not installed; pip install -r requirements-faiss.txt") from error
+    return faiss
+
+
+def bit_patterns(n_book, bits):
+    """The codewords whose distance is Hamming's: the patterns of `bits` bits in order, each bit +1/2 or -1/2, the
+    highest first; float32 [n_book, 2^bits, bits]."""
+    patterns = np.unpackbits(np.arange(2 ** bits, dtype=np.uint8)[:, np.newaxis], axis=1)[:, 8 - bits:]
+    return np.tile(patterns.astype(np.float32) - 0.5, (n_book, 1, 1))
+
+
+def is_binary(codebooks):
+    """Whether the words of `codebooks` float32 [M, K, d] are whole bits."""
+    n_book, n_words, length = codebooks.shape
+    return length <= 8 and n_words == 2 ** length and np.array_equal(codebooks, bit_patterns(n_book, length))
+
+
+def index_of(database, lists=0):
+    """The faiss index of a Database, behind `lists` inverted lists where that is not 0; nprobe says how many of them a
+    query looks into. A picture's id is its place in the database.
+
+    Hamming codes of a length that is no multiple of 8 end in zeros. Raises UserError for distances that no index of the
+    codes has, for more lists than pictures, and where faiss is not installed.
+    """
+    faiss, books = library(), database.codebooks
+    n_book, n_words, length = books.shape
+    bits, n = n_words.bit_length() - 1, len(database.codes)
+    if lists > n:
+        raise UserError(f"--ivf={lists} is more lists than the {n} codes; give a smaller number")
+    if is_binary(books):
+        return _binary(faiss, pack(database.codes, bits), lists)
+    if database.distance == "norms":
+        raise UserError("a sum of norms over the codebooks (SPQ) has no faiss index; search it with Demo.py, or train "
+                        "a method whose distance is squared, such as --method=opq")
+    if database.added and database.distance == "squared":
+        raise UserError("a squared distance to codewords that are added (LOPQ) has no faiss index of the same bytes; "
+                        "search it with Demo.py, or train --method=opq, which has one")
+    packed = faiss.pack_bitstrings(database.codes.astype(np.int32), bits)
+    metric = faiss.METRIC_INNER_PRODUCT if database.distance == "inner" else faiss.METRIC_L2
+    size = length if database.added else n_book * length
+    coarse = _coarse(faiss, reconstruct(books, database.codes, database.added), lists, metric) if lists else None
+    if database.added:
+        search = faiss.AdditiveQuantizer.ST_LUT_nonorm
+        index = (faiss.IndexIVFResidualQuantizer(coarse.quantizer, size, lists, n_book, bits, metric, search) if lists
+                 else faiss.IndexResidualQuantizer(size, n_book, bits, metric, search))
+        faiss.copy_array_to_vector(books.ravel(), index.rq.codebooks)
+        index.rq.is_trained = True
+    else:
+        index = (faiss.IndexIVFPQ(coarse.quantizer, size, lists, n_book, bits, metric) if lists
+                 else faiss.IndexPQ(size, n_book, bits, metric))
+        faiss.copy_array_to_vector(books.ravel(), index.pq.centroids)
+    index.is_trained = True
+    if lists:
+        index.by_residual, index.own_fields = False, True
+        coarse.quantizer.this.disown()
+        numbers = coarse.of_each.astype("<i8").view(np.uint8).reshape(n, 8)[:, :index.coarse_code_size()]
+        packed = np.hstack([numbers, packed])
+    index.add_sa_codes(packed)
+    return index
+
+
+@dataclasses.dataclass
+class _Coarse:
+    """The index of the lists' centres, and the list of each picture, int64 [N]."""
+
+    quantizer: object
+    of_each: np.ndarray
+
+
+def _coarse(faiss, vectors, lists, metric):
+    """The `_Coarse` of `vectors` float32 [N, D], by k-means."""
+    means = faiss.Kmeans(vectors.shape[1], lists, niter=10, seed=1, min_points_per_centroid=1,
+                         max_points_per_centroid=64)
+    means.train(vectors)
+    quantizer = faiss.IndexFlat(vectors.shape[1], metric)
+    quantizer.add(means.centroids)
+    return _Coarse(quantizer, quantizer.search(vectors, 1)[1].ravel())
+
+
+def _binary(faiss, packed, lists):
+    """The binary index of `packed` bits, uint8 [N, bytes]."""
+    index = faiss.IndexBinaryFlat(8 * packed.shape[1])
+    if lists:
+        quantizer = index
+        index = faiss.IndexBinaryIVF(quantizer, quantizer.d, lists)
+        index.own_fields = True
+        quantizer.this.disown()
+        index.cp.min_points_per_centroid = 1
+        index.train(packed)
+    index.add(packed)
+    return index
+
+
+def asked_of(index, queries):
+    """What `index.search` takes for `queries` float32 [Q, D], a method's features: those, or uint8 [Q, bytes] where the
+    index is binary."""
+    if isinstance(index, library().IndexBinary):
+        return np.packbits(queries > 0, axis=1)
+    return np.ascontiguousarray(queries, np.float32)
+
+
+def database_of(index, like=None):
+    """The Database of a faiss index's codes: with the names, labels and what made it of `like`, a Database of as many
+    pictures, where it is given. Without it, four bits of a binary index are a word.
+
+    Takes an IndexPQ, IndexResidualQuantizer, IndexLocalSearchQuantizer or IndexBinaryFlat, or the IVF index of one
+    without residuals, whose ids are 0 to N - 1. Raises UserError for another, or one that does not fit `like`.
+    """
+    faiss = library()
+    if isinstance(index, faiss.IndexBinary):
+        bytes_ = _bytes(faiss, index, "xb")
+        bits = like.codebooks.shape[2] if like else NIBBLE
+        n_book = len(like.codebooks) if like else 8 * index.code_size // bits
+        codes = unpack(bytes_, n_book, bits)
+        found = Database(codes, bit_patterns(n_book, bits), None, {}, distance=like.distance if like else "squared")
+    else:
+        found = _of_words(faiss, index)
+    if like is None:
+        return found
+    if len(found.codes) != len(like.codes) or found.codebooks.shape != like.codebooks.shape:
+        raise UserError(f"the index holds {len(found.codes)} codes of codebooks {list(found.codebooks.shape)} and the "
+                        f"database of --like {len(like.codes)} of {list(like.codebooks.shape)}; give the one that the "
+                        "index was made of, or leave --like out")
+    return dataclasses.replace(found, labels=like.labels, made_of=like.made_of, names=like.names)
+
+
+def _of_words(faiss, index):
+    """The Database of an index that is not binary."""
+    quantizer = getattr(index, "pq", None) or getattr(index, "rq", None) or getattr(index, "lsq", None)
+    if quantizer is None or getattr(index, "by_residual", False) or not hasattr(index, "metric_type"):
+        raise UserError(f"an {type(index).__name__} does not name a codeword in each of some codebooks; give an "
+                        "IndexPQ, IndexResidualQuantizer or IndexBinaryFlat, or an IVF index with by_residual=False")
+    added = isinstance(quantizer, faiss.AdditiveQuantizer)
+    widths = set(faiss.vector_to_array(quantizer.nbits).tolist()) if added else {quantizer.nbits}
+    bits = max(widths)
+    if len(widths) > 1 or bits > 8:
+        raise UserError(f"the codebooks of the index have words of {sorted(widths)} bits; give one with the same "
+                        "number, 8 at most, for all")
+    shape = (quantizer.M, 2 ** bits, index.d) if added else (quantizer.M, quantizer.ksub, quantizer.dsub)
+    books = faiss.vector_to_array(quantizer.codebooks if added else quantizer.centroids).reshape(shape)
+    codes = faiss.unpack_bitstrings(_bytes(faiss, index, "codes"), quantizer.M, bits).astype(np.uint8)
+    distance = "inner" if index.metric_type == faiss.METRIC_INNER_PRODUCT else "squared"
+    return Database(codes, books, None, {}, distance=distance, added=added)
+
+
+def _bytes(faiss, index, name):
+    """The codes of an index in the order of their ids, uint8 [N, bytes], from its vector of that name or its lists."""
+    if not hasattr(index, "invlists"):
+        return faiss.vector_to_array(getattr(index, name)).reshape(index.ntotal, -1)
+    codes, ids = [], []
+    for number in range(index.nlist):
+        size = index.invlists.list_size(number)
+        if size:  # the pointers of an empty list lead nowhere
+            ids.append(faiss.rev_swig_ptr(index.invlists.get_ids(number), size).copy())
+            code = faiss.rev_swig_ptr(index.invlists.get_codes(number), size * index.invlists.code_size)
+            codes.append(code.reshape(size, -1).copy())
+    ids = np.concatenate(ids)
+    order = np.argsort(ids)
+    if not np.array_equal(ids[order], np.arange(len(ids))):
+        raise UserError(f"the ids of the index are not 0 to {len(ids) - 1}, each once; give one that was filled by add")
+    return np.concatenate(codes)[order]
+
+
+def write(index, path):
+    """Write `index` to `path`, whole or not at all. Raises UserError where the disk refuses."""
+    faiss = library()
+    binary = isinstance(index, faiss.IndexBinary)
+    with files.whole(path) as file:
+        file.write((faiss.serialize_index_binary if binary else faiss.serialize_index)(index))
+
+
+def read(path):
+    """The index in the file `path`. Raises UserError where there is none."""
+    faiss = library()
+    for reader in (faiss.read_index, faiss.read_index_binary):
+        try:
+            return reader(str(path))
+        except RuntimeError as error:
+            reason = error
+    raise UserError(f"{path} cannot be read as a faiss index; give the path of one") from reason
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m utils.retrieval.faiss", description="Codes to faiss and back.")
+    parser.add_argument("source", help="a database, .npz, or a faiss index")
+    parser.add_argument("out", help="file to write: the other of the two")
+    parser.add_argument("--ivf", type=int, default=0, metavar="N", help="inverted lists in front of the codes")
+    parser.add_argument("--like", help="the database whose names, labels and checkpoint an index's codes get")
+    given = parser.parse_args()
+    if given.source.endswith(".npz"):
+        if given.like or given.ivf < 0:
+            raise UserError("--like goes with an index as the source, and --ivf takes a number from 1; leave it out")
+        index = index_of(Database.load(given.source), given.ivf)
+        write(index, given.out)
+        print(f"{given.out}: {type(index).__name__} of {index.ntotal} codes of {index.code_size} bytes")
+    else:
+        if given.ivf:
+            raise UserError("--ivf goes with a database as the source; leave it out")
+        database = database_of(read(given.source), Database.load(given.like) if given.like else None)
+        database.save(given.out, codes=database.codes)
+        print(f"{given.out}: {len(database.codes)} codes of {len(database.codebooks)} codebooks")
+
+
+if __name__ == "__main__":
+    errors.run(main)
