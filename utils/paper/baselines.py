@@ -1,5 +1,6 @@
 """The deep baselines of table 2: what the paper prints of each at rows.BITS, whose figure it is, and our cells."""
-from utils.paper.rows import HIDDEN, SHORT, VECTOR_SCHEDULE, Cell, column
+from config import GPQ
+from utils.paper.rows import HIDDEN, SHORT, UNSEEN, VECTOR_SCHEDULE, Cell, column
 
 DEEP = {"pqn": (0.795, 0.819, 0.823, 0.830), "subic": (0.635, 0.689, 0.713, 0.721),
         "dqn": (0.527, 0.551, 0.558, 0.564), "dtq": (0.785, 0.789, 0.790, 0.792),
@@ -16,6 +17,10 @@ WHOSE = {
     "bgdh": "which from memory, unchecked, are those of BGDH's paper, of which variant is not known",
     "cnnh": "which from memory, unchecked, are those of SSDH's paper, run anew on another network",
     "ninh": "which from memory, unchecked, are those of SSDH's paper, run anew on another network"}
+TABLE3 = {"ssgah": (0.309, 0.323, 0.341, 0.339), "ssdh": (0.285, 0.291, 0.311, 0.325),
+          "ninh": (0.241, 0.249, 0.253, 0.272), "cnnh": (0.210, 0.225, 0.227, 0.231),
+          "sdh": (0.185, 0.193, 0.199, 0.213), "itq": (0.157, 0.165, 0.189, 0.201),
+          "lopq": (0.134, 0.127, 0.126, 0.124), "opq": (0.107, 0.119, 0.125, 0.138)}  # of the paper; chance is 0.1
 BRIEF = {name: value for name, value in SHORT.items() if name != "follow"} | {"batch_size": 100, "total_epochs": 20}
 PLAIN = {name: value for name, value in VECTOR_SCHEDULE.items() if name != "follow"}
 
@@ -27,3 +32,13 @@ def deep(bits, seeds, given, start):
     return [Cell(f"{method.upper()}{seen}", column(b), {"method": method, **start, "n_bits": b, "seed": seed},
                  schedule={**schedule, **(HIDDEN[b] if given.get("embeddings") else {})})
             for method in DEEP for b in bits for seed in range(seeds)]
+
+
+def of_unseen(bits, seeds):
+    """Table 3's baselines of vectors, whose files say which classes are known; a row is of the three choices."""
+    return [Cell(f"{method.upper()}, EfficientNet-Lite2's vectors", column(b),
+                 {"method": method, "n_bits": b, "seed": seed, "embeddings": path, "n_CLASSES": len(known),
+                  **GPQ.implied({"embeddings": path})},
+                 schedule={**PLAIN, **HIDDEN[b]} if method in DEEP else {})
+            for method in TABLE3 if method != "ssgah" for b in bits for seed in range(seeds)
+            for known, path in UNSEEN.items()]
