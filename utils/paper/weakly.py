@@ -10,8 +10,8 @@ KEYWORD_SEEDS = 1  # of each cell at most where keywords are the truth
 WEAK_SCHEDULE = {"learning_rate": 1e-3}  # and the 800 steps of the release
 WORDS_SCHEDULE = {"iterations": 1500, "learning_rate": 1e-3, "hidden": (512,), "dropout": 0.5}
 SELF_SCHEDULE = {"decay": "cosine", "learning_rate": 1e-3, "total_epochs": 8, "eval_term": 0, "dropout": 0.5}
-FEW_LABELS = {**VECTOR_SCHEDULE, "batch_size": 100, "total_epochs": 200}  # 1,000 steps too, of 100 + 100 vectors
-COREL = {"themes": ("corel5k.npz", 50), "keywords": ("corel5k_keywords.npz", 10)}  # truth: vectors, classes
+FEW_LABELS = {**VECTOR_SCHEDULE, "total_epochs": 200}  # 1,000 steps too where themes are the truth, else 200
+COREL = {"themes": ("corel5k.npz", 50, 100), "keywords": ("corel5k_keywords.npz", 10, 90)}  # of GPQ too: its batch
 ORTHOGONAL = "random orthogonal tag vectors"
 CONTROLS = {  # of WSDHQ, by the truth; python -m utils.data.tags makes the files
     "themes": {"themes as tags (upper bound)": {"tags": "corel5k_labels.npz"},
@@ -61,12 +61,12 @@ def of_vectors(row, path, bits, seeds, settings, schedule, measure="mAP"):
 def of_corel5k(truth, bits, seeds):
     """WSDHQ, its controls, WDHT and GPQ by one truth; by keywords, of which a picture has several, three of table 2's
     baselines too."""
-    path, n_classes = COREL[truth]
+    path, n_classes, batch = COREL[truth]
     rows = [*((f"WSDHQ, {how}", {"method": "wsdhq"}, WEAK_SCHEDULE, measure) for how, measure in MEASURES.items()),
             *((f"WSDHQ, {row}", {"method": "wsdhq", **settings}, WEAK_SCHEDULE, "mAP")
               for row, settings in CONTROLS[truth].items()),
             ("WDHT", {"method": "wdht"}, WEAK_SCHEDULE, "mAP"),
-            ("GPQ, ten labelled pictures of each", {"method": "gpq"}, FEW_LABELS, "mAP"),
+            ("GPQ, ten labelled pictures of each", {"method": "gpq"}, {**FEW_LABELS, "batch_size": batch}, "mAP"),
             *((row, settings, {}, "mAP") for row, settings in FITTED.items() if truth == "keywords")]
     return [cell for row, settings, schedule, measure in rows
             for cell in of_vectors(f"{truth}: {row}", path, bits, seeds, {"n_CLASSES": n_classes, **settings},
