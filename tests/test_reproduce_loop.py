@@ -11,8 +11,8 @@ from test_reproduce import run
 
 import reproduce
 from utils.errors import UserError
-from utils.paper.baselines import DEEP
-from utils.paper.experiments import EXPERIMENTS, SHALLOW, figure3
+from utils.paper.baselines import DEEP, SHALLOW
+from utils.paper.experiments import EXPERIMENTS, figure3
 
 
 class Stub:

@@ -117,12 +117,17 @@ def _check_classifier(path, shapes, config):
     _check_backbone(path, shapes, config)
 
 
+def _table(path, shapes, name, owner):
+    """The two sides of the table `name`, without which it is no checkpoint of the method `owner`."""
+    if len(shapes.get(name, [])) != 2:
+        raise UserError(f"{path} is not a checkpoint of {owner}: it has no table {name}; set model_load_path to "
+                        "another")
+    return shapes[name]
+
+
 def _check_spq(path, shapes, config):
-    table = shapes.get("spq/C", [])
-    if len(table) != 2:
-        raise UserError(f"{path} is not a checkpoint of SPQ: it has no table spq/C; set model_load_path to another")
+    words, dimension = _table(path, shapes, "spq/C", "SPQ")
     _check_backbone(path, shapes, config)
-    words, dimension = table
     if words != config.N_words:
         raise UserError(f"{path} has {words} codewords a codebook, the settings ask for {config.N_words}; "
                         f"set N_words={words}")
@@ -137,12 +142,8 @@ def _check_spq(path, shapes, config):
 
 
 def _check_wsdhq(path, shapes, config):
-    table = shapes.get("wsdhq/C", [])
-    if len(table) != 2:
-        raise UserError(f"{path} is not a checkpoint of {config.method}: it has no table wsdhq/C; set model_load_path "
-                        "to another")
+    words, dimension = _table(path, shapes, "wsdhq/C", config.method)
     _check_backbone(path, shapes, config)
-    words, dimension = table
     if dimension != config.dimension:
         raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.dimension}; "
                         f"set dimension={dimension}")

@@ -93,10 +93,7 @@ def loss_graph(x, labels, config, step):
     ranking = 0.5 * pairs.triplet(h[:n_labelled], labels, MARGIN, step)
     near_and_far = neighbours(distances, graph, step, config.n_bits)
     pseudo = pseudo_labelled(distances, labels, logits, step, config.n_bits)
-    targets = tf.cast(labels, tf.float32)
-    targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
-    classification = tf.reduce_mean(
-        tf.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits[:n_labelled]))
+    classification = deep.cross_entropy(labels, logits[:n_labelled])
     total = ranking + config.lam * (near_and_far + pseudo) + classification
     return Losses(total, ranking, near_and_far, pseudo, classification)
 

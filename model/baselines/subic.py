@@ -40,10 +40,7 @@ def entropy(p):
 def losses_of(z, logits, labels):
     """Losses of blocks z, float32 [B, M, K], each of which sums to 1, and logits float32 [B, C] that were made of them.
     labels: bool [B, C], one or several a row, which count alike."""
-    targets = tf.cast(labels, tf.float32)
-    targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
-    cross_entropy = tf.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits)
-    classification = tf.reduce_mean(cross_entropy) / math.log(int(logits.shape[1]))
+    classification = deep.cross_entropy(labels, logits) / math.log(int(logits.shape[1]))
     mean_entropy, batch_entropy = tf.reduce_mean(entropy(z)), entropy(tf.reduce_mean(z, axis=0))
     return Losses(classification, mean_entropy, batch_entropy, classification + mean_entropy - batch_entropy)
 

@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from utils.errors import UserError
 from utils.retrieval import metrics, search
 from utils.retrieval.database import reconstruct
 
@@ -27,9 +26,7 @@ def table(queries, codebooks, distance, added):
     n_book, _, length = codebooks.shape
     if queries.ndim != 2 or queries.shape[1] != (length if added else n_book * length):
         raise ValueError(f"queries of shape {queries.shape} for codebooks of shape {codebooks.shape}")
-    if not (np.isfinite(queries).all() and np.isfinite(codebooks).all()):
-        raise UserError("the features or codewords are not finite numbers, so the checkpoint that they come "
-                        "from is broken: set model_load_path to another")
+    search.check_finite(queries, codebooks)
     asking = queries[:, np.newaxis] if added else queries.reshape(len(queries), n_book, length)
     if distance == "inner":
         found = 1 - _products(asking, codebooks)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from config import GPQ
 from utils.paper import weakly
-from utils.paper.baselines import DEEP, PLAIN, TABLE3, WHOSE, deep, of_unseen
+from utils.paper.baselines import DEEP, PLAIN, SHALLOW, TABLE3, WHOSE, deep, of_unseen
 from utils.paper.drawing import (
     draw_bars,
     draw_both,
@@ -39,9 +39,6 @@ PRETRAINED = {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}
 STARTS = {"from scratch": SCRATCH, "F from CIFAR-100": PRETRAINED}
 VARIANTS = {"GPQ": {}, "GPQ-F": {"backbone": "cnn_f"}, "GPQ-H": {"lam_1": 0.0, "lam_2": 0.0},
             "GPQ-T": {"metric_loss": "triplet"}}
-SHALLOW = {"pq": (0.237, 0.265, 0.268, 0.266), "opq": (0.265, 0.315, 0.323, 0.345),
-           "lopq": (0.279, 0.324, 0.366, 0.370), "itq": (0.158, 0.163, 0.168, 0.169),
-           "sh": (0.124, 0.125, 0.125, 0.126), "sdh": (0.255, 0.330, 0.344, 0.360)}  # table 2 of the paper, at BITS
 RESNET = {"ImagNet_pretrained_path": "./models/CIFAR100_resnet18.mat"}
 SPQ_ROWS = {
     "SPQ, batch normalisation frozen after the first measurement (release)": {},
@@ -186,6 +183,12 @@ class Experiment(NamedTuple):
         return "held_back" if self.held_back else "cells"
 
 
+def printed(figures, where):
+    """The rows that the paper prints of baselines; figures: {method: mAP at BITS}, where: in the paper."""
+    return [Published(f"{method.upper()}, the paper", at_each_length(each), f"{PAPER}, {where}")
+            for method, each in figures.items()]
+
+
 def rerun(mean_ap, number, how):
     """A row of SPQ's release as somebody else ran it."""
     return Published(f"the release, run by others, {how}", {column(32): mean_ap},
@@ -196,11 +199,8 @@ TABLE2 = Published("the paper", at_each_length((0.858, 0.869, 0.878, 0.883)), f"
 EXPERIMENTS = {
     "table2": Experiment(
         "CIFAR-10, protocol 1 (table 2)", table2, draw_table,
-        published=(TABLE2, *(
-            Published(f"{method.upper()}, the paper", at_each_length(figures), f"{PAPER}, table 2, which does not say "
-                      "whose figures these are") for method, figures in SHALLOW.items()), *(
-            Published(f"{method.upper()}, the paper", at_each_length(figures), f"{PAPER}, table 2, {WHOSE[method]}")
-            for method, figures in DEEP.items())),
+        published=(TABLE2, *printed(SHALLOW, "table 2, which does not say whose figures these are"),
+                   *(row for method in DEEP for row in printed({method: DEEP[method]}, f"table 2, {WHOSE[method]}"))),
         note="Classifier alone: F and a softmax layer, trained on the labelled images only (Sablayrolles et al., How "
              "should we evaluate supervised hashing?, ICASSP 2017). Its code is the class that it predicts, 4 bits, so "
              "there is no length to vary; both of its columns are of the same trainings. The shallow methods are "
@@ -210,9 +210,8 @@ EXPERIMENTS = {
              "GIST itself, nothing quantised, the gallery reaches 0.17."),
     "table3": Experiment(
         "CIFAR-10, protocol 2, three unseen classes (table 3)", table3, draw_table,
-        published=(Published("the paper", at_each_length((0.321, 0.333, 0.350, 0.358)), f"{PAPER}, table 3"), *(
-            Published(f"{method.upper()}, the paper", at_each_length(figures), f"{PAPER}, table 3")
-            for method, figures in TABLE3.items())),
+        published=(Published("the paper", at_each_length((0.321, 0.333, 0.350, 0.358)), f"{PAPER}, table 3"),
+                   *printed(TABLE3, "table 3")),
         note="EfficientNet-Lite learned from ImageNet, whose classes include CIFAR-10's, the unseen ones too; so did "
              "the paper's F before it was trained. The baselines' rows are means over the three choices."),
     "figure3": Experiment("Variants of GPQ, protocol 1 (figure 3)", figure3, draw_bars),

@@ -84,10 +84,15 @@ def _checked(queries, gallery):
         length *= gallery.n_book
     if queries.ndim != 2 or queries.shape[1] != length:
         raise ValueError(f"queries of shape {queries.shape} for codes of length {length}")
-    if not (np.isfinite(queries).all() and np.isfinite(words).all()):
+    check_finite(queries, words)
+    return queries
+
+
+def check_finite(*arrays):
+    """UserError where a number of the features or codewords `arrays` is not finite."""
+    if not all(np.isfinite(array).all() for array in arrays):
         raise UserError("the features or codewords are not finite numbers, so the checkpoint that they come "
                         "from is broken: set model_load_path to another")
-    return queries
 
 
 def _distances(asking, gallery, vectors):
