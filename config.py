@@ -27,7 +27,8 @@ class Config(Settings):
         "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
         "noise": ("backbone", "embeddings"), "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""),
         "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
-        "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k")}
+        "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k"),
+        "soft_labels": ("method", "classifier")}
 
     # Paths
     data_dir: str = "./cifar10"
@@ -124,6 +125,10 @@ class Config(Settings):
 
     pseudo_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Probability from which a pseudo-label of that file counts. 0 to 1."""
+
+    soft_labels: str = ""
+    """File of a teacher's probabilities of its own classes (see utils.training.soft_labels), which a classifier learns
+    of all training images instead of labels; "" for none."""
 
     decay: Literal["staircase", "cosine"] = "staircase"
     """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""

@@ -4,7 +4,7 @@
 """
 from typing import NamedTuple
 
-from model import backbones
+from model import backbones, losses
 from model.networks.layers import update_moving_averages
 from model.networks.spatial import DIRECT
 from model.retrieval import Retrieval
@@ -19,28 +19,26 @@ class Losses(NamedTuple):
 
 
 def loss_graph(images, labels, config, spatial=DIRECT):
-    """images: standardised float32 [B, H, W, 3]; labels: int32 [B].
+    """images: standardised float32 [B, H, W, 3]; labels: [B, n_CLASSES] as `losses.cross_entropy` takes.
 
     Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     seen = backbones.features(config.backbone, images, config.n_CLASSES, training=True, spatial=spatial,
                               batch="labelled", hidden=config.hidden, side=config.input_side)
-    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=seen.raw)
-    right = tf.equal(tf.argmax(seen.raw, axis=1, output_type=tf.int32), labels)
+    right = tf.equal(tf.argmax(seen.raw, axis=1), tf.argmax(tf.cast(labels, tf.float32), axis=1))
     accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
-    return Losses(tf.reduce_mean(cross_entropy), accuracy), update_moving_averages(seen.statistics)
+    return Losses(losses.cross_entropy(labels, seen.raw), accuracy), update_moving_averages(seen.statistics)
 
 
 def training_losses(batches, config, step, spatial=DIRECT):
     """The losses of a step: its batch varied at random, and what `loss_graph` makes of it.
 
-    batches: {"labelled": training.Batch}, one label an image; step: its number, integer scalar. Returns (Losses, the
+    batches: {"labelled": training.Batch}, one label an image, or a probability of each; step: its number, integer scalar. Returns (Losses, the
     operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     batch = batches["labelled"]
     augmented, distorted = backbones.views(batch.images, "labelled", config, step)
-    labels = tf.argmax(tf.cast(batch.labels, tf.int32), axis=1, output_type=tf.int32)
-    return loss_graph(distorted if config.augmentation == "strong" else augmented, labels, config, spatial)
+    return loss_graph(distorted if config.augmentation == "strong" else augmented, batch.labels, config, spatial)
 
 
 def retrieval_graph(images, config, spatial=DIRECT):

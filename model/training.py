@@ -11,7 +11,7 @@ WAIT = 10  # epochs before the wave of `periodic_cosine` begins
 
 class Batch(NamedTuple):
     """The images of one role in a step. images: uint8 [B, H, W, 3]; labels: bool [B, n_CLASSES], all False where nobody
-    may know them. Of a method that learns from tags, labels are tags, bool [B, T].
+    may know them, or soft ones, float16. Of a method that learns from tags, labels are tags, bool [B, T].
 
     places: int32 [B], of the images among the `count` of their role; tag_vectors: numpy float32 [T, D].
     """

@@ -47,14 +47,6 @@ def features(images, config, dimension=None, spatial=DIRECT):
                               side=config.input_side).raw
 
 
-def cross_entropy(labels, logits):
-    """The mean softmax cross-entropy, a scalar, in nats. labels: bool [B, C], one or several a row, which count alike;
-    logits: float32 [B, C]."""
-    targets = tf.cast(labels, tf.float32)
-    targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits))
-
-
 def small_layer(x, units, name):
     """A dense layer as the fine-tuned baselines begin their last one: weights of deviation 0.01. x: float32 [B, C].
     Returns float32 [B, units]. Its variables are `name`'s in the current scope."""

@@ -8,6 +8,7 @@ images as shares of the batch, which had 128 images.
 """
 from typing import NamedTuple
 
+from model import losses
 from model.baselines import deep, hamming, pairs
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
@@ -93,7 +94,7 @@ def loss_graph(x, labels, config, step):
     ranking = 0.5 * pairs.triplet(h[:n_labelled], labels, MARGIN, step)
     near_and_far = neighbours(distances, graph, step, config.n_bits)
     pseudo = pseudo_labelled(distances, labels, logits, step, config.n_bits)
-    classification = deep.cross_entropy(labels, logits[:n_labelled])
+    classification = losses.cross_entropy(labels, logits[:n_labelled])
     total = ranking + config.lam * (near_and_far + pseudo) + classification
     return Losses(total, ranking, near_and_far, pseudo, classification)
 

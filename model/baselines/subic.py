@@ -9,6 +9,7 @@ B images, M blocks of K numbers. `config` is any object with the settings of con
 import math
 from typing import NamedTuple
 
+from model import losses
 from model.baselines import deep
 from model.networks import layers
 from model.networks.spatial import DIRECT
@@ -40,7 +41,7 @@ def entropy(p):
 def losses_of(z, logits, labels):
     """Losses of blocks z, float32 [B, M, K], each of which sums to 1, and logits float32 [B, C] that were made of them.
     labels: bool [B, C], one or several a row, which count alike."""
-    classification = deep.cross_entropy(labels, logits) / math.log(int(logits.shape[1]))
+    classification = losses.cross_entropy(labels, logits) / math.log(int(logits.shape[1]))
     mean_entropy, batch_entropy = tf.reduce_mean(entropy(z)), entropy(tf.reduce_mean(z, axis=0))
     return Losses(classification, mean_entropy, batch_entropy, classification + mean_entropy - batch_entropy)
 

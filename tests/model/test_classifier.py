@@ -21,7 +21,7 @@ def settings(**others):
 def test_losses(session):
     """Against numpy: equal logits except one that is log 4 higher, so that its class has half of the probability."""
     images = tf.constant(np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32))
-    losses, _ = classifier.loss_graph(images, tf.constant([3, 3, 3, 1]), settings())
+    losses, _ = classifier.loss_graph(images, tf.one_hot([3, 3, 3, 1], C), settings())
     session.run(tf.global_variables_initializer())
     weights = {v.op.name: v for v in tf.global_variables()}
     weights["Fixed_VGG/dense/kernel"].load(np.zeros([768, C], np.float32), session)
@@ -36,7 +36,7 @@ def test_a_step_is_the_loss_of_its_varied_batch(compute, augmentation):
         config = settings(augmentation=augmentation)
         found, _ = classifier.training_losses({"labelled": Batch(images, labels)}, config, 3)
         varied = view(images, "labelled", config, 3)[augmentation == "strong"]
-        return found, classifier.loss_graph(varied, tf.constant([4, 0, 2, 2]), config)[0]
+        return found, classifier.loss_graph(varied, tf.one_hot([4, 0, 2, 2], config.n_CLASSES), config)[0]
 
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     found, expected = compute(graph, images, np.eye(C, dtype=bool)[[4, 0, 2, 2]])

@@ -38,7 +38,7 @@ def export(task, name, folder, config):
         with tf.control_dependencies([graph.step]):
             return [tf.identity(value) for value in (*graph.losses, graph.learning_rate)]
 
-    specs = [tf.TensorSpec(task.images.shape, task.images.dtype), tf.TensorSpec(task.labels.shape, tf.bool),
+    specs = [tf.TensorSpec(task.images.shape, task.images.dtype), tf.TensorSpec(task.labels.shape, task.labels.dtype),
              tf.TensorSpec([task.n_batches, task.batch_size], tf.int32), tf.TensorSpec([], tf.int32)]
     lowered = lower(build, specs)
     with tf.Graph().as_default(), machine.session(config) as session:

@@ -51,6 +51,13 @@ def load(session, variant, scope, path=None):
     return len(wanted)
 
 
+def classifier(variant):
+    """The published classifier of what EfficientNet-Lite0, 1 or 2 sees: kernel, float32 [1280, 1000], and bias, float32
+    [1000]. Raises UserError as `load`."""
+    arrays = variables(torch_files.read(weight_file(variant)), "")
+    return arrays["/imagenet/kernel"], arrays["/imagenet/bias"]
+
+
 def variables(weights, scope):
     """{name of a variable: float32 array}, of what a weight file of PyTorch holds, {name: array}."""
     made = {}

@@ -11,7 +11,7 @@ from model import backbones
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
-from utils.data import pseudo_labels, sets, splits
+from utils.data import pseudo_labels, sets, soft_labels, splits
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval import feature_file
@@ -46,6 +46,9 @@ class Task:
             self.labels = splits.training_labels(shown, config.n_CLASSES)
         if config.pseudo_labels:
             shown, self.labels = pseudo_labels.add(shown, self.labels, config.pseudo_labels, config.pseudo_confidence)
+        if config.soft_labels:
+            self._data, self.labels = soft_labels.add(shown, config)
+            shown = self._data
         self.roles = [getattr(shown, role) for role in self._method.draws]
         self.counts = [len(role) for role in self.roles]
         self.n_batches, self.batch_size = len(self.roles), config.batch_size
@@ -118,7 +121,7 @@ def build(task):
     """The training graph of a task, for this machine. Returns (Feeds, TrainingGraph)."""
     batches = [task.n_batches, task.batch_size]
     feeds = Feeds(tf.placeholder(task.images.dtype, [*batches, *task.images.shape[1:]]),
-                  tf.placeholder(tf.bool, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []),
+                  tf.placeholder(task.labels.dtype, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []),
                   tf.placeholder(tf.int32, batches))
     return feeds, task.graph(*feeds, spatial=machine.spatial(task.batch_size))
 

@@ -1,0 +1,56 @@
+"""Soften what EfficientNet-Lite takes each image for, its ImageNet probabilities, into labels for another F.
+
+    python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy
+    python -m utils.training.soft_labels --features=lite2.npy --teacher=efficientnet_lite2 --out=models/soft_labels.npz
+    python pretrain.py --dataset=cifar10 --data_dir=cifar10 --soft_labels=models/soft_labels.npz --n_CLASSES=...
+
+No label is read. The features, float [N, 1280], are of the data set's images in the order in which it is loaded; the
+last line printed says what n_CLASSES is.
+"""
+from typing import Literal
+
+import numpy as np
+from pydantic import PositiveFloat
+
+from utils import errors, files, settings
+from utils.base_settings import Own
+from utils.data import sets, soft_labels
+from utils.errors import UserError
+from utils.session import imagenet
+
+
+class Options(Own):
+    """Soften a teacher's ImageNet probabilities, with the settings of config.py."""
+
+    features: str
+    """File of the teacher's features, .npy, float [N, 1280], of all images in the order in which they are loaded."""
+
+    teacher: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+    """Network that made the features."""
+
+    temperature: PositiveFloat = 2.0
+    """What logits are divided by before the softmax. Above 0."""
+
+    out: str
+    """File to write, .npz."""
+
+
+def main():
+    config = settings.from_command_line(Options)
+    data = sets.load(config)
+    try:
+        features = np.load(config.features, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
+    kernel, bias = imagenet.classifier(int(config.teacher[-1]))
+    if features.shape != (len(data.images), len(kernel)):
+        raise UserError(f"the features are {list(features.shape)}, but there are {len(data.images)} images and the "
+                        f"teacher sees {len(kernel)} numbers in each; make them of all images by {config.teacher}")
+    found = soft_labels.soften(features @ kernel + bias, data, config.temperature)
+    with files.whole(config.out) as file:
+        np.savez_compressed(file, **found._asdict())
+    print(f"{config.out}: {len(data.training)} images to learn from; set n_CLASSES={len(found.classes)}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
