@@ -28,7 +28,7 @@ class Config(Settings):
         "noise": ("backbone", "embeddings"), "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""),
         "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
         "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k"),
-        "soft_labels": ("method", "classifier")}
+        "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
 
     # Paths
     data_dir: str = "./cifar10"

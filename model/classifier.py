@@ -33,8 +33,8 @@ def loss_graph(images, labels, config, spatial=DIRECT):
 def training_losses(batches, config, step, spatial=DIRECT):
     """The losses of a step: its batch varied at random, and what `loss_graph` makes of it.
 
-    batches: {"labelled": training.Batch}, one label an image, or a probability of each; step: its number, integer scalar. Returns (Losses, the
-    operation that updates F's moving averages). `spatial` as in `backbones.features`.
+    batches: {"labelled": training.Batch}, whose labels may be soft; step: its number, integer scalar. Returns (Losses,
+    the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     batch = batches["labelled"]
     augmented, distorted = backbones.views(batch.images, "labelled", config, step)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from utils.data import splits
+from utils.data import label_files, splits
 from utils.errors import UserError
 
 INVERSE_REGULARISATION = 0.02  # scikit-learn's C: of 0.003 to 0.1, 0.01 and 0.03 were best on held-back images
@@ -45,17 +45,7 @@ def fit(features, data):
 def read(path, data):
     """The `PseudoLabels` at `path`. Raises UserError where there are none, they are damaged, of other data, or come of
     images that `data` holds back."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = PseudoLabels(**{name: file[name] for name in PseudoLabels._fields})
-    except FileNotFoundError:
-        raise UserError(f"there are no pseudo-labels at {path}; make them by python -m utils.training.pseudo_labels"
-                        ) from None
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or holds no pseudo-labels; make them again by "
-                        "python -m utils.training.pseudo_labels") from error
-    if str(found.sha256) != data.source.sha256:
-        raise UserError(f"{path} was made of other data than {data.source}; make it again, or set data_dir as it was")
+    found = label_files.read(path, PseudoLabels, "pseudo-labels", data)
     if np.isin(found.fitted_on, data.validation).any():
         raise UserError(f"{path} was fitted on images that are held back; make it again with the same eval_term and "
                         "n_validation, or set eval_term=0")

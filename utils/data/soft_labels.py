@@ -1,5 +1,5 @@
-"""Soft labels: how probable a teacher finds each of its own classes in an image, for F to learn by distillation (Hinton,
-Vinyals and Dean, Distilling the knowledge in a neural network, 2015).
+"""Soft labels: how probable a teacher finds each of its own classes in an image, for F to learn by distillation
+(Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015).
 
 `python -m utils.training.soft_labels` makes a file of them, and training takes it by --soft_labels.
 """
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.data import label_files
 from utils.errors import UserError
 
 ENOUGH = 20  # images that a teacher's class is the likeliest of, or F does not learn it
@@ -45,20 +46,10 @@ def add(data, config):
     """Take all training images for labelled ones, by the soft labels at `config.soft_labels`.
 
     Returns (data whose labels are the likeliest of the teacher's classes, float16 [N, K] the probabilities). Raises
-    UserError where there is no such file, it is damaged, of other data, or of other classes than n_CLASSES.
+    UserError as `label_files.read`, and where the file is of other classes than n_CLASSES.
     """
     path = config.soft_labels
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = SoftLabels(**{name: file[name] for name in SoftLabels._fields})
-    except FileNotFoundError:
-        raise UserError(f"there are no soft labels at {path}; make them by python -m utils.training.soft_labels"
-                        ) from None
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or holds no soft labels; make them again by "
-                        "python -m utils.training.soft_labels") from error
-    if str(found.sha256) != data.source.sha256:
-        raise UserError(f"{path} was made of other data than {data.source}; make it again, or set data_dir as it was")
+    found = label_files.read(path, SoftLabels, "soft labels", data)
     n_classes = len(found.classes)
     if n_classes != config.n_CLASSES:
         raise UserError(f"{path} has {n_classes} classes, the settings ask for {config.n_CLASSES}; set "

@@ -12,6 +12,8 @@ from utils.data.data import Source
 from utils.errors import UserError
 from utils.session import checkpoints, wsdhq_release
 
+OTHER_LABELS = {"pseudo_labels": "pseudo-labels", "soft_labels": "a teacher's probabilities"}  # setting: in words
+
 
 def load_pretrained(session, path):
     """Load F from the release's ImageNet_pretrained.mat: arrays by variable name, singleton dimensions allowed. Or from
@@ -64,7 +66,7 @@ def provenance(path):
     try:
         kept = json.loads(Path(f"{path}.json").read_text())
         looks = f"{kept['images']:,} looks at {Source.from_json(kept['data']).name}"
-        looks += " with pseudo-labels" if kept["settings"].get("pseudo_labels") else ""
+        looks += "".join(f" with {words}" for setting, words in OTHER_LABELS.items() if kept["settings"].get(setting))
         first = kept["initial"]
     except (OSError, ValueError, KeyError, TypeError):
         return f"{Path(path).name}, of which no more is known"

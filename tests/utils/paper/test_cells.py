@@ -69,13 +69,16 @@ def training(config):
 
 def test_a_cell_keeps_what_its_f_started_from(tmp_path):
     """The whole way of a pretrained F, the vectors' file, or nothing."""
-    for name, before, pseudo, images in (("A", "random weights", "", 300_000), ("B", str(tmp_path / "A.mat"), "p", 10)):
-        about = {"images": images, "data": "CIFAR-100", "settings": {"pseudo_labels": pseudo}, "initial": before}
+    for name, before, taught, images in (("A", "random weights", {}, 300_000),
+                                         ("S", str(tmp_path / "A.mat"), {"soft_labels": "s"}, 5),
+                                         ("B", str(tmp_path / "S.mat"), {"pseudo_labels": "p"}, 10)):
+        about = {"images": images, "data": "CIFAR-100", "settings": taught, "initial": before}
         (tmp_path / f"{name}.mat.json").write_text(json.dumps(about))
     origin = "v.npz, float16 [6, 2]"
     for config, changes, start in (
             (GPQ(ImagNet_pretrained_path=str(tmp_path / "B.mat")), {"initial": str(tmp_path / "B.mat")},
-             "300,000 looks at CIFAR-100, then 10 looks at CIFAR-100 with pseudo-labels"),
+             "300,000 looks at CIFAR-100, then 5 looks at CIFAR-100 with a teacher's probabilities, then 10 looks at "
+             "CIFAR-100 with pseudo-labels"),
             (GPQ(ImagNet_pretrained_path="C.mat"), {"initial": "C.mat"}, "C.mat, of which no more is known"),
             (GPQ(), {"initial": "random weights"}, "random weights"),
             (GPQ(embeddings="v.npz"), {"data": {"name": "embeddings", "origin": origin}}, f"the vectors {origin}")):
