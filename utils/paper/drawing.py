@@ -43,6 +43,18 @@ def draw_longest(path, grid):
     return draw_table(path, {place: done for place, done in grid.items() if place[1] == last})
 
 
+def draw_lengths(path, grid):
+    """As `draw_table`, of the longest codes alone, and beside it the mAP of each row over the lengths of its codes."""
+    ranked = {place: done for place, done in grid.items() if done and done[0].measure == "mAP"}
+    bits = {place: done[0].config.n_bits for place, done in ranked.items()}
+    rows = {row: sorted((bits[place], np.mean([kept.mean_ap for kept in done]))
+                        for place, done in ranked.items() if place[0] == row) for row, _ in ranked}
+    figures.curves(path.with_name(f"{path.stem}_lengths.png"),
+                   {row: tuple(zip(*points, strict=True)) for row, points in rows.items()}, "bits", "mAP")
+    longest = {row: points[-1][0] for row, points in rows.items()}
+    return draw_table(path, {place: done for place, done in ranked.items() if bits[place] == longest[place[0]]})
+
+
 def draw_costs(path, grid):
     """As `draw_table`, and beside it what else there is to say of each place: unquantised mAP, distinct codes, seconds
     of a training, and what F started from."""

@@ -98,6 +98,23 @@ def test_of_many_lengths_the_last_that_is_finished_is_drawn(monkeypatch):
     assert drawing.draw_longest(None, grid) == {("a", "16 bits"): done, ("b", "16 bits"): []}
 
 
+def test_map_over_code_lengths(monkeypatch):
+    """The mean over the trainings; a ranking by features has no code and no place there."""
+    drawn = []
+    monkeypatch.setattr(drawing, "draw_table", lambda path, grid: grid)
+    monkeypatch.setattr(drawing.figures, "curves", lambda path, series, *labels: drawn.append((path.name, series)))
+
+    def kept(bits, *found, measure="mAP"):
+        return [SimpleNamespace(measure=measure, mean_ap=each, config=SimpleNamespace(n_bits=bits)) for each in found]
+
+    grid = {("a", "12 bits"): kept(12, 0.2, 0.4), ("a", "48 bits"): kept(48, 0.5), ("a", "24 bits"): [],
+            ("b", "by class"): kept(4, 0.7), ("b", "by features"): kept(4, 0.9, measure="unquantised_mAP")}
+    assert drawing.draw_lengths(Path("t.png"), grid).keys() == {("a", "48 bits"), ("b", "by class")}
+    (name, series), = drawn
+    assert name == "t_lengths.png" and series["a"][0] == (12, 48) and series["b"] == ((4,), (0.7,))
+    np.testing.assert_allclose(series["a"][1], [0.3, 0.5])
+
+
 @pytest.mark.parametrize("what", ["wsdhq", "compare"])
 def test_what_a_data_set_implies_is_nobodys_edit(what):
     """CIFAR-10's own tags have 50 numbers, which is no setting of all cells, and Corel5k's 300."""

@@ -1,0 +1,84 @@
+"""What a vector costs to encode and a query to search by each method of table 2, from the checkpoints of its cells.
+
+    python reproduce.py table2 --embeddings=cifar10_lite2.npz --seeds 1      # trains them
+    python benchmarks/baselines.py --embeddings=cifar10_lite2.npz
+
+Draws mAP over both costs, results/table2_speed.png. The gallery's vectors are in memory; a figure is the best of the
+runs. 1,000 queries are searched for their nearest 100 of 54,000.
+"""
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from config import GPQ
+from model.tf1 import tf
+from reproduce import configure
+from utils import errors, figures
+from utils.data import sets
+from utils.errors import UserError
+from utils.paper import cells
+from utils.paper.experiments import EXPERIMENTS
+from utils.retrieval.encoder import Encoder
+from utils.retrieval.search import search
+from utils.session import machine
+from utils.training.folder import finished
+
+NEAREST = 100
+
+
+def best(work, runs):
+    """The fewest seconds of a run, and what it returned."""
+    seconds = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        found = work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds), found
+
+
+def measure(config, data, runs):
+    """(microseconds to encode a vector, milliseconds to search for a query)."""
+    gallery = np.asarray(data.images[data.gallery])
+    with tf.Graph().as_default(), machine.session(config) as session:
+        encoder = Encoder(config, session, config.final_checkpoint, like=data.images)
+        queries, _ = encoder(data.images, rows=data.query)
+        encoder.codes(gallery[:1000])
+        encoding, codes = best(lambda: encoder.codes(gallery), runs)
+        database = encoder.database(codes)
+    searching, _ = best(lambda: search(database, queries, NEAREST), runs)
+    return 1e6 * encoding / len(gallery), 1e3 * searching / len(queries)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--embeddings", required=True)
+    parser.add_argument("--bits", type=int, default=48)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    given = {"embeddings": options.embeddings, **GPQ.implied({"embeddings": options.embeddings})}
+    shown = {}
+    print(f"{options.bits} bits, top {NEAREST}\n{'':30}{'mAP':>8}{'us a vector':>14}{'ms a query':>14}")
+    for cell in EXPERIMENTS["table2"].cells([options.bits], 1, given):
+        name, config = configure(cell, given, Path("models/cells"))
+        if cell.measure != "mAP":
+            continue
+        if not finished(config):
+            raise UserError(f"{cell.row} is not trained; run `python reproduce.py table2 --bits {options.bits} "
+                            f"--seeds 1 --embeddings={options.embeddings}` first")
+        mean_ap = cells.load(Path("results/cells", f"{name}.json"), config)["evaluation"]["mAP"]
+        costs = measure(config, sets.load(config), options.runs)
+        shown[cell.row] = (mean_ap, *costs)
+        print(f"{cell.row:30}{mean_ap:8.4f}{costs[0]:14.2f}{costs[1]:14.2f}", flush=True)
+    figures.scatter("results/table2_speed.png", {
+        "microseconds to encode a vector": {row: (encoding, found) for row, (found, encoding, _) in shown.items()},
+        "milliseconds to search 54,000 codes": {row: (query, found) for row, (found, _, query) in shown.items()}},
+        "mAP")
+
+
+if __name__ == "__main__":
+    errors.run(main)
