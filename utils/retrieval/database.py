@@ -7,7 +7,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.retrieval.search import DISTANCES, Gallery, distinct, named
+from utils.retrieval.search import DISTANCES, Gallery, check_finite, distinct, named
 
 KEYS = ("packed_codes", "codebooks", "made_of", "labels", "names", "distance", "added")
 
@@ -37,7 +37,9 @@ class Database:
 
     @cached_property
     def gallery(self):
-        """The `search.Gallery` of these codes, found at its first use and kept."""
+        """The `search.Gallery` of these codes, found at its first use and kept. Raises UserError where a codeword has a
+        number that is not finite."""
+        check_finite(self.codebooks)
         codes, *pictures = distinct(self.codes)
         if self.distance == "norms":
             return Gallery(named(codes, self.codebooks.shape[1]), *pictures, len(self.codebooks), self.distance,

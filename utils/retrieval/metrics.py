@@ -51,6 +51,7 @@ def unquantised_average_precision(queries, gallery_features, relevance, n_DB, wi
     """
     n = len(gallery_features)
     vectors, each_once = np.asarray(gallery_features, np.float32), np.arange(n)
+    search.check_finite(vectors)
     each = search.Gallery(vectors, each_once, np.ones(n, np.int64), each_once, 0, "inner")
     return _average_precision(each, queries, relevance, n_DB, "expected", without_hits)
 

@@ -62,7 +62,7 @@ def blocks(queries, gallery):
     every vector. Distances have no unit: "inner" is M - <query, vector>, for joined codewords the sum over codebooks of
     1 - <sub-query, codeword> (GPQ's release), and may fall below 0; "squared" is the squared Euclidean distance;
     "norms" is the sum over codebooks of the Euclidean distance of sub-query and codeword, not squared (SPQ's release).
-    Raises ValueError if a query is not of the vectors' length, UserError if a number is not finite.
+    Raises ValueError if a query is not of the vectors' length, UserError if a number of it is not finite.
     """
     queries = _checked(queries, gallery)
     room = len(gallery.counts)
@@ -84,7 +84,7 @@ def _checked(queries, gallery):
         length *= gallery.n_book
     if queries.ndim != 2 or queries.shape[1] != length:
         raise ValueError(f"queries of shape {queries.shape} for codes of length {length}")
-    check_finite(queries, words)
+    check_finite(queries)
     return queries
 
 

@@ -6,7 +6,7 @@ import pytest
 from galleries import REFERENCE, all_distances, random_database, reference_database, table_distances
 
 from utils.errors import UserError
-from utils.retrieval import search
+from utils.retrieval import metrics, search
 
 
 def some_queries(length=30):
@@ -144,6 +144,12 @@ def test_queries_of_another_length_are_refused(queries):
 def test_numbers_of_a_broken_checkpoint_are_refused():
     with pytest.raises(UserError, match="finite"):
         search.search(random_database(9), np.full((2, 30), np.nan, np.float32), 3)
+    broken = random_database(9)
+    broken.codebooks[1, 2, 0] = np.inf
+    with pytest.raises(UserError, match="finite"):
+        search.search(broken, np.ones((2, 30), np.float32), 3)
+    with pytest.raises(UserError, match="finite"):
+        metrics.unquantised_average_precision(np.ones((1, 2)), np.full((3, 2), np.nan), np.ones((1, 3), bool), 3)
 
 
 def test_an_error_in_a_thread_is_raised():
