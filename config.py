@@ -278,21 +278,27 @@ class Classifier(Config):
         return (self.n_CLASSES - 1).bit_length()
 
 
-class Fitted(Config):
-    """The settings that the shallow methods share: they are fitted to the labelled images, without steps."""
+class Baseline(Config):
+    """The settings that the baselines of GPQ's table 2 share."""
 
     final = "{method}_{n_bits}bits.ckpt"
+
+    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+
+    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = 48
+    """Bits of a code, B: a multiple of 4."""
+
+
+class Fitted(Baseline):
+    """The settings that the shallow methods share: they are fitted to the labelled images, without steps."""
+
     needs = {**Config.needs, **dict.fromkeys(
         ("total_epochs", "batch_size", "save_term", "hidden", "noise", "dropout", "learning_rate", "augmentation",
          "pseudo_labels", "pseudo_confidence", "decay", "decay_rate", "decay_steps", "eval_term", "n_validation"),
         ("method", "gpq"))}
 
-    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
     ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
     backbone: str = again(Config, "backbone", "gist")
-
-    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = 48
-    """Bits of a code, B: a multiple of 4."""
 
     def n_steps(self, epoch_steps):
         """None."""
@@ -362,14 +368,8 @@ class SDH(Fitted):
     """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
-class Deep(Config):
+class Deep(Baseline):
     """The settings that the deep baselines share. They train F by GPQ's own schedule."""
-
-    final = "{method}_{n_bits}bits.ckpt"
-
-    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
-
-    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = again(Fitted, "n_bits", 48)
 
 
 class PQN(Deep):
