@@ -57,15 +57,14 @@ def curves(path, series, x_label, y_label):
 def scatter(path, panels, y_label):
     """Save a panel of named points for each x label, over one y axis, to `path`: mAP over costs.
 
-    panels: {x label: {name: (x, y)}}, of the same names; x on a logarithmic scale. Raises UserError where `path` cannot
-    be written.
+    panels: {x label: {name: (x, y)}}, of the same names. Raises UserError where `path` cannot be written.
     """
     figure, axes = _panels(len(panels), width=4.5)
     for axis, (x_label, points) in zip(axes, panels.items(), strict=True):
         axis.set_prop_cycle(MARKS)
         for name, (x, y) in points.items():
             axis.plot(x, y, linestyle="", label=name)
-        axis.set(xscale="log", xlabel=x_label, ylabel=y_label)
+        axis.set(xlabel=x_label, ylabel=y_label)
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     _save(figure, path)
