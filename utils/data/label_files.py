@@ -4,6 +4,14 @@ import numpy as np
 from utils.errors import UserError
 
 
+def teachers_features(path):
+    """The features in the .npy file `path`, mapped. Raises UserError where they cannot be read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no .npy file of features that can be read; give another") from error
+
+
 def read(path, form, name, data):
     """What the .npz file `path` holds of `data`: a `form`, a NamedTuple of arrays, one of them the data's sha256.
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from utils import errors, files, settings
 from utils.base_settings import Own
-from utils.data import pseudo_labels, sets, splits
-from utils.errors import UserError
+from utils.data import label_files, pseudo_labels, sets, splits
 
 
 class Options(Own):
@@ -31,10 +30,7 @@ def main():
     data = sets.load(config)
     if config.eval_term:
         data = splits.hold_back(data, config)
-    try:
-        features = np.load(config.features, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
+    features = label_files.teachers_features(config.features)
     both = pseudo_labels.fit(features, data._replace(unlabelled=np.concatenate([data.unlabelled, data.validation])))
     n = len(data.unlabelled)
     found = both._replace(indices=both.indices[:n], labels=both.labels[:n], confidences=both.confidences[:n])

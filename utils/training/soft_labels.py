@@ -14,7 +14,7 @@ from pydantic import PositiveFloat
 
 from utils import errors, files, settings
 from utils.base_settings import Own
-from utils.data import sets, soft_labels
+from utils.data import label_files, sets, soft_labels
 from utils.errors import UserError
 from utils.session import imagenet
 
@@ -38,15 +38,12 @@ class Options(Own):
 def main():
     config = settings.from_command_line(Options)
     data = sets.load(config)
-    try:
-        features = np.load(config.features, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{config.features} is no .npy file of features that can be read; give another") from error
+    features = label_files.teachers_features(config.features)
     kernel, bias = imagenet.classifier(int(config.teacher[-1]))
     if features.shape != (len(data.images), len(kernel)):
         raise UserError(f"the features are {list(features.shape)}, but there are {len(data.images)} images and the "
                         f"teacher sees {len(kernel)} numbers in each; make them of all images by {config.teacher}")
-    found = soft_labels.soften(features @ kernel + bias, data, config.temperature)
+    found = soft_labels.soften(features.astype(np.float32) @ kernel + bias, data, config.temperature)
     with files.whole(config.out) as file:
         np.savez_compressed(file, **found._asdict())
     print(f"{config.out}: {len(data.training)} images to learn from; set n_CLASSES={len(found.classes)}")

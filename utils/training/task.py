@@ -39,16 +39,16 @@ class Task:
             data = data._replace(images=frozen_features(data.images, config))
         self._data = splits.hold_back(data, config, self._method.draws[0]) if config.eval_term else data
         self.images, shown = data.images, self._data
-        if self._method.targets == "tags":
+        if config.soft_labels:
+            shown, self.labels = soft_labels.add(shown, config)
+            self._data = shown
+        elif self._method.targets == "tags":
             self.labels = splits.training_tags(shown, config)
         else:
             splits.check_classes(len(splits.known_classes(shown)), config)
             self.labels = splits.training_labels(shown, config.n_CLASSES)
         if config.pseudo_labels:
             shown, self.labels = pseudo_labels.add(shown, self.labels, config.pseudo_labels, config.pseudo_confidence)
-        if config.soft_labels:
-            self._data, self.labels = soft_labels.add(shown, config)
-            shown = self._data
         self.roles = [getattr(shown, role) for role in self._method.draws]
         self.counts = [len(role) for role in self.roles]
         self.n_batches, self.batch_size = len(self.roles), config.batch_size
