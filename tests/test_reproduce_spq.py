@@ -30,7 +30,7 @@ def test_spq_is_trained_searched_by_and_tabulated(tmp_path, few_dir, monkeypatch
 def test_every_row_has_cells_of_its_own():
     names = {name for _, name in reproduce.plan(asked("spq"), {}).places}
     rows = ("", "-bn_after_eval_train", "-variant_spq_c", "-variant_spq_h",
-            "-ImagNet_pretrained_path_CIFAR100_resnet18")
+            "-ImagNet_pretrained_path_ImageNet_resnet18")
     assert names == {*(f"spq-{bits}bits-seed0{row}" for bits in (16, 32, 64) for row in rows),
                      "spq-8bits-seed0-variant_spq_q"}
 

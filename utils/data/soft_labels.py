@@ -46,7 +46,7 @@ def add(data, config):
     """Take all training images for labelled ones, by the soft labels at `config.soft_labels`.
 
     Returns (data whose labels are the likeliest of the teacher's classes, float16 [N, K] the probabilities). Raises
-    UserError as `label_files.read`, and where the file is of other classes than n_CLASSES.
+    UserError as `label_files.read`, and where the file is of other classes than n_CLASSES or of another protocol.
     """
     path = config.soft_labels
     found = label_files.read(path, SoftLabels, "soft labels", data)
@@ -54,5 +54,8 @@ def add(data, config):
     if n_classes != config.n_CLASSES:
         raise UserError(f"{path} has {n_classes} classes, the settings ask for {config.n_CLASSES}; set "
                         f"n_CLASSES={n_classes}")
+    if not found.probabilities[data.training].any(1).all():
+        raise UserError(f"{path} was made with another protocol, under which some of these images are queries; make it "
+                        "again with the settings of this training")
     likeliest = np.arange(n_classes) == found.probabilities.argmax(1)[:, np.newaxis]
     return data._replace(labels=likeliest, labelled=data.training), found.probabilities

@@ -1,6 +1,6 @@
 """The baselines of tables 2 and 3: what the paper prints of each at rows.BITS, whose figure it is, and our cells."""
 from config import GPQ
-from utils.paper.rows import HIDDEN, SHORT, UNSEEN, VECTOR_SCHEDULE, Cell, column
+from utils.paper.rows import GIST, HIDDEN, NETWORKS, PRETRAINED, UNSEEN, VECTOR_SCHEDULE, Cell, column
 
 SHALLOW = {"pq": (0.237, 0.265, 0.268, 0.266), "opq": (0.265, 0.315, 0.323, 0.345),
            "lopq": (0.279, 0.324, 0.366, 0.370), "itq": (0.158, 0.163, 0.168, 0.169),
@@ -24,14 +24,35 @@ TABLE3 = {"ssgah": (0.309, 0.323, 0.341, 0.339), "ssdh": (0.285, 0.291, 0.311, 0
           "ninh": (0.241, 0.249, 0.253, 0.272), "cnnh": (0.210, 0.225, 0.227, 0.231),
           "sdh": (0.185, 0.193, 0.199, 0.213), "itq": (0.157, 0.165, 0.189, 0.201),
           "lopq": (0.134, 0.127, 0.126, 0.124), "opq": (0.107, 0.119, 0.125, 0.138)}  # of the paper; chance is 0.1
-BRIEF = {name: value for name, value in SHORT.items() if name != "follow"} | {"batch_size": 100, "total_epochs": 20}
-PLAIN = {name: value for name, value in VECTOR_SCHEDULE.items() if name != "follow"}
 
 
-def deep(bits, seeds, given, start):
-    """The deep methods' cells, of the vectors that are given, or from `start`, {setting: value} of one pretrained F, by
-    a short schedule."""
-    seen, start, schedule = ("", {}, PLAIN) if given.get("embeddings") else (", F from CIFAR-100", start, BRIEF)
+def without_form(schedule):
+    """A schedule of GPQ's for a method that has one form alone."""
+    return {name: value for name, value in schedule.items() if name != "follow"}
+
+
+PLAIN = without_form(VECTOR_SCHEDULE)
+
+
+def shallow(bits, seeds, given):
+    """The shallow methods, of GIST or of the vectors that are given. They train no network, so none may be given."""
+    if given.get("embeddings"):
+        seen, settings = "", {}
+    elif "backbone" in given:
+        return []
+    else:
+        seen, settings = ", of GIST", {"embeddings": GIST, **GPQ.implied({"embeddings": GIST})}
+    return [Cell(f"{method.upper()}{seen}", column(b), {"method": method, **settings, "n_bits": b, "seed": seed})
+            for method in SHALLOW for b in bits for seed in range(seeds)]
+
+
+def deep(bits, seeds, given):
+    """The deep methods' cells, of the vectors that are given, or from one pretrained F by GPQ's short schedule."""
+    if given.get("embeddings"):
+        seen, start, schedule = "", {}, PLAIN
+    else:
+        path, schedule = NETWORKS[PRETRAINED]
+        seen, start, schedule = ", pretrained F", {"ImagNet_pretrained_path": path}, without_form(schedule)
     return [Cell(f"{method.upper()}{seen}", column(b), {"method": method, **start, "n_bits": b, "seed": seed},
                  schedule={**schedule, **(HIDDEN[b] if given.get("embeddings") else {})})
             for method in DEEP for b in bits for seed in range(seeds)]

@@ -8,13 +8,15 @@ KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6
 VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
            "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
 SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
+PRETRAINED = "modified VGG, pretrained F"
 NETWORKS = {  # 200 steps of 100 + 100 images
-    "modified VGG, pretrained F": (
+    PRETRAINED: (
         "./models/ImageNet_pretrained.mat", {**SHORT, "learning_rate": 3e-4, "batch_size": 100, "total_epochs": 4}),
     "modified VGG, taught F (beyond the paper)": (
         "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
 VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
 HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
+GIST = "cifar10_gist.npz"
 UNSEEN = {known: f"cifar10_lite2_known{''.join(map(str, known))}.npz" for known in KNOWN}  # Lite2's, in protocol 2
 NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
 

@@ -37,7 +37,10 @@ class Task:
         data = sets.load(config, tags=self._method.targets == "tags")
         if config.freeze:
             data = data._replace(images=frozen_features(data.images, config))
-        self._data = splits.hold_back(data, config, self._method.draws[0]) if config.eval_term else data
+        role = self._method.draws[0]
+        if config.soft_labels and not len(data.labelled):  # of protocol 3, whose images soft labels make labelled ones
+            role = "training"
+        self._data = splits.hold_back(data, config, role) if config.eval_term else data
         self.images, shown = data.images, self._data
         if config.soft_labels:
             shown, self.labels = soft_labels.add(shown, config)

@@ -68,6 +68,17 @@ def test_a_task_learns_them_of_all_images_but_queries_and_held_back_ones(data, f
     np.testing.assert_allclose(task.labels[seen].astype(np.float32).sum(1), 1, rtol=5e-3)
 
 
+def test_where_no_image_is_labelled_held_back_ones_are_taken_of_all(data, logits, tmp_path):
+    """SPQ's protocol, whose training images have no label: as many of each class are held back nevertheless."""
+    official = cifar10.load(SAMPLE, protocol=3)
+    np.savez(tmp_path / "labels.npz", **soft_labels.soften(logits, official, 2.0)._asdict())
+    task = Task(asked(tmp_path / "labels.npz", protocol=3))
+    seen = np.concatenate([task.indices(step)[0] for step in range(task.epoch_steps)])
+    assert task.counts == [len(official.training) - 100] and not np.isin(seen, official.query).any()
+    with pytest.raises(UserError, match="was made with another protocol, under which some of these images are queri"):
+        Task(asked(tmp_path / "labels.npz"))
+
+
 def test_the_loss_is_least_where_the_probabilities_are_met(compute):
     wanted = np.float16([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
 

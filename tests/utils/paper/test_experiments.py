@@ -5,7 +5,7 @@ import config
 from utils.errors import UserError
 from utils.paper.baselines import DEEP, TABLE3, WHOSE
 from utils.paper.checks import check_bits
-from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
+from utils.paper.experiments import EXPERIMENTS, both, figure1, figure3, figure4, figure5, imagenet, table2, table3
 from utils.paper.rows import HIDDEN, NETWORKS
 
 
@@ -53,7 +53,7 @@ def test_a_classifier_alone_has_no_length_and_two_columns():
     alone = [cell for cell in table2([12, 24, 48], 2, {}) if cell.settings["method"] == "classifier"]
     assert {(cell.column, cell.measure) for cell in alone} == {
         ("by predicted class", "mAP"), ("by softmax inner product", "unquantised_mAP")}
-    assert len(alone) == 2 * 2 * 2 and all(cell.settings.keys() == {"method", "ImagNet_pretrained_path", "seed"}
+    assert len(alone) == 3 * 2 * 2 and all(cell.settings.keys() == {"method", "ImagNet_pretrained_path", "seed"}
                                            for cell in alone)
 
 
@@ -88,19 +88,27 @@ def test_shallow_methods_take_gist_or_vectors(given, row):
     assert rows == ({row} if row else set())
 
 
+def test_gpq_and_spq_side_by_side_are_of_pictures_or_of_the_same_vectors():
+    for given, same in (({}, {}), ({"embeddings": "v.npz"}, {"dropout": 0.5})):
+        gpq, spq = both([32], 1, given)
+        assert (gpq.settings["method"], spq.settings["method"]) == ("gpq", "spq") and spq.settings["n_DB"] == 54_000
+        assert spq.settings.get("protocol") == (None if given else 1) and same.items() <= spq.schedule.items()
+        assert config.SPQ(**given, **spq.schedule, **spq.settings).n_bits == config.GPQ(**gpq.settings).n_bits == 32
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_a_cell_sets_its_method_has(name):
     experiment = EXPERIMENTS[name]
     for cell in experiment.cells(experiment.bits, experiment.seeds, {}):
         kind = config.METHODS[cell.settings["method"]]
-        both = {**cell.schedule, **cell.settings}
-        assert kind(**both) and both.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
+        every = {**cell.schedule, **cell.settings}
+        assert kind(**every) and every.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
     columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
     assert all(published.figures.keys() <= columns and published.source for published in experiment.published)
 
 
 @pytest.mark.parametrize("given, start, hidden", [
-    ({}, {"ImagNet_pretrained_path": "./models/CIFAR100_pretrained.mat"}, None), ({"embeddings": "v.npz"}, {}, (512,))])
+    ({}, {"ImagNet_pretrained_path": "./models/ImageNet_pretrained.mat"}, None), ({"embeddings": "v.npz"}, {}, (512,))])
 def test_deep_baselines_share_a_start_and_a_schedule(given, start, hidden):
     listed = [cell for cell in table2([12, 48], 2, given) if cell.settings["method"] in DEEP]
     assert {cell.settings["method"] for cell in listed} == DEEP.keys() == WHOSE.keys() and len(listed) == 4 * len(DEEP)
