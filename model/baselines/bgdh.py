@@ -57,7 +57,8 @@ def context_loss(products, positive, negative):
 
     products: w_c e_i, float32 [n, m]; positive, negative: probabilities, float32 [n, m].
     """
-    drawn = positive * tf.nn.softplus(-products) + NEGATIVES * negative * tf.nn.softplus(products)
+    # softplus(-x) is softplus(x) - x.
+    drawn = (positive + NEGATIVES * negative) * tf.nn.softplus(products) - positive * products
     return tf.reduce_mean(tf.reduce_sum(drawn, axis=1))
 
 

@@ -45,7 +45,9 @@ RESNET = {"ImagNet_pretrained_path": "./models/ImageNet_resnet18.mat"}
 SPQ_ROWS = {
     "SPQ, batch normalisation frozen after the first measurement (release)": {},
     "SPQ, batch normalisation never frozen": {"bn_after_eval": "train"},
-    "SPQ-C": {"variant": "spq_c"}, "SPQ-H": {"variant": "spq_h"}, "SPQ-S, pretrained F": RESNET}
+    "SPQ-C": {"variant": "spq_c"}, "SPQ-H": {"variant": "spq_h"}}
+SPQ_BRIEF = {"bn_after_eval": "train", "decay": "cosine", "eval_term": 1, "save_term": 1}
+SPQ_BRIEF_ROWS = {"SPQ, 4 epochs": ({}, 4), "SPQ-S, pretrained F, 3 epochs": (RESNET, 3)}  # settings, epochs
 SPQ_PAPER = ("Jang and Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021, "
              "which was not at hand: 0.793 as its authors repeat it (github.com/youngkyunJang/SPQ, issue 6), 0.812 as "
              "a summary of it says, 0.768 from memory, unchecked; best of the evaluations on the queries, of more than "
@@ -143,11 +145,15 @@ def over_spq(bits, seeds, rows):
 
 
 def spq(bits, seeds, given):
-    """The ablations of SPQ's paper; SPQ-Q has one codebook and so a length of its own."""
+    """The ablations of SPQ's paper, of which SPQ-Q has one codebook and so a length of its own; and what a few epochs
+    of a rate that falls to 0 come to, in bfloat16."""
     plain = [Cell("SPQ-Q, one codebook of 256 words", column(8),
                   {"method": "spq", "variant": "spq_q", "N_books": 8, "N_words": 256, "seed": seed})
              for seed in range(seeds)]
-    return [*over_spq(bits, seeds, SPQ_ROWS), *plain]
+    brief = [cell._replace(schedule={**SPQ_BRIEF, "total_epochs": epochs})
+             for row, (settings, epochs) in SPQ_BRIEF_ROWS.items()
+             for cell in over_spq(bits, seeds, {row: {"precision": "bfloat16", **settings}})]
+    return [*over_spq(bits, seeds, SPQ_ROWS), *plain, *brief]
 
 
 def both(bits, seeds, given):
@@ -234,10 +240,10 @@ EXPERIMENTS = {
         published=(Published("the paper", at_each_length((0.768, 0.793, 0.812), BOOKS), SPQ_PAPER),
                    rerun(0.7747, 6, "5,000 epochs"), rerun(0.7728, 6, "4,500 epochs"),
                    rerun(0.7673, 7, "2,800 epochs"), rerun(0.7842, 7, "3,800 epochs, pinned versions")),
-        note="206 epochs a training, up to the first zero of the learning rate; the last epoch counts, and nothing is "
-             "chosen by the queries. SPQ-S starts from F as it learned, of the training images alone, what "
-             "EfficientNet-Lite2, which ImageNet taught, sees in them; docs/spq.md says how. The paper's starts from "
-             "ImageNet's labels."),
+        note="206 epochs a training where the row says no other number, up to the first zero of the learning rate; the "
+             "last epoch counts, and nothing is chosen by the queries. SPQ-S starts from F as it learned, of the "
+             "training images alone, what EfficientNet-Lite2, which ImageNet taught, sees in them; docs/spq.md says "
+             "how. The paper's starts from ImageNet's labels."),
     "both": Experiment(
         "GPQ and SPQ side by side on CIFAR-10, protocol 1", both, draw_both, (32,), 1,
         method="spq", lengths={32: BOOKS[32]},
