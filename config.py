@@ -25,7 +25,8 @@ class Config(Settings):
         "known_classes": ("protocol", 2), "n_validation": ("eval_term", None), "decay_rate": ("decay", "staircase"),
         "decay_steps": ("decay", "staircase"), "pseudo_confidence": ("pseudo_labels", None),
         "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
-        "noise": ("backbone", "embeddings"), "dropout": ("backbone", "embeddings"), "data_dir": ("embeddings", ""),
+        **dict.fromkeys(("noise", "dropout"), [("backbone", "embeddings"), ("freeze", True)]),
+        "data_dir": ("embeddings", ""),
         "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
         "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k"),
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
@@ -109,10 +110,11 @@ class Config(Settings):
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
 
     noise: Annotated[float, Field(ge=0)] = 0.0
-    """Deviation of the noise on embeddings in training, in deviations of each of their numbers. 0 or more."""
+    """Deviation of the noise on embeddings, or with freeze on what EfficientNet-Lite sees, in training, in deviations
+    of each of their numbers. 0 or more."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the numbers of an embedding that training sets to 0, at random. 0 or more, below 1."""
+    """Share of these numbers that training sets to 0, at random. 0 or more, below 1."""
 
     learning_rate: PositiveFloat = 2e-4
     """Adam's learning rate at step 0. Above 0."""

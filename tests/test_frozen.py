@@ -6,6 +6,7 @@ import pytest
 from conftest import options, run_training, variables
 
 import train
+from model import backbones
 from model.tf1 import tf
 from utils.data import cifar10
 from utils.errors import UserError
@@ -57,6 +58,18 @@ def test_the_checkpoint_encodes_pictures_as_the_training_saw_them(trained, data_
             found.append(Encoder(config, session, trained / "12bits.ckpt", like=images)(images))
     np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-4)
     np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_what_it_sees_is_varied_as_other_vectors_are(data_dir, tmp_path):
+    """Dropout and noise have an effect on what is computed once, and none on pictures."""
+    config = options(None, *frozen(data_dir, tmp_path, "--dropout=0.25", "--noise=0.5"))
+    refuse_idle(config)
+    seen = np.random.default_rng(0).uniform(1, 2, (40, 1280)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        varied, _ = session.run(backbones.views(tf.constant(seen), "labelled", config, 0))
+    assert abs((varied == 0).mean() - 0.25) < 0.01
+    with pytest.raises(UserError, match="noise has no effect while backbone is modified_vgg and freeze is False; set"):
+        refuse_idle(options(None, "--noise=0.5"))
 
 
 def test_what_has_no_meaning_is_refused(data_dir, tmp_path):

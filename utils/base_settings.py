@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     needs: ClassVar[dict] = {}
     """{setting: (another, value)}: it has an effect only where the other has that value, or one of a tuple of values;
-    None stands for any but 0 and nothing."""
+    None stands for any but 0 and nothing. A list of such pairs: where one of them holds."""
 
     renamed: ClassVar[dict] = {}
     """{name of a setting in the method's own release: its name here}, to tell its users."""

@@ -73,25 +73,35 @@ def combined(settings, own=None):
 
 def idle(made, name):
     """Whether the setting `name` has no effect beside the other settings of `made`."""
-    other, value = made.needs.get(name, (None, None))
-    now = getattr(made, other) if other else None
-    return other is not None and (not now if value is None else now not in value if isinstance(value, tuple)
-                                  else now != value)
+    needs = _needs(made, name)
+    return bool(needs) and not any(_met(made, *need) for need in needs)
+
+
+def _needs(made, name):
+    """[(setting, value)] of which one must hold for the setting `name` to have an effect; [] where it always has."""
+    needs = made.needs.get(name, [])
+    return needs if isinstance(needs, list) else [needs]
+
+
+def _met(made, other, value):
+    now = getattr(made, other)
+    return bool(now) if value is None else now in value if isinstance(value, tuple) else now == value
 
 
 def refuse_idle(made):
     """UserError where a setting of `made` was given that has no effect beside the others."""
     for name in sorted(made.model_fields_set):
         if idle(made, name) and getattr(made, name) != type(made).model_fields[name].default:
-            other, value = made.needs[name]
-            raise UserError(f"{name} has no effect while {other} is {getattr(made, other)}; set {other} to "
-                            f"{_in_words(value)}, or leave {name} out")
+            needs = _needs(made, name)
+            now = " and ".join(f"{other} is {getattr(made, other)}" for other, _ in needs)
+            wanted = " or ".join(f"set {other} to {_in_words(value)}" for other, value in needs)
+            raise UserError(f"{name} has no effect while {now}; {wanted}, or leave {name} out")
 
 
 def _in_words(value):
     if value is None:
         return "above 0"
-    return " or ".join(value) if isinstance(value, tuple) else value or "nothing"
+    return " or ".join(value) if isinstance(value, tuple) else str(value) or "nothing"
 
 
 def released(kind):
