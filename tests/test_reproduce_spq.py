@@ -31,7 +31,7 @@ def test_every_row_has_cells_of_its_own():
     names = {name for _, name in reproduce.plan(asked("spq"), {}).places}
     brief = "-bn_after_eval_train-decay_cosine-eval_term_1-precision_bfloat16-total_epochs_"
     rows = ("", "-bn_after_eval_train", "-variant_spq_c", "-variant_spq_h", f"{brief}4",
-            f"-ImagNet_pretrained_path_ImageNet_resnet18{brief}3")
+            f"-ImagNet_pretrained_path_ImageNet_resnet18{brief}2")
     assert names == {*(f"spq-{bits}bits-seed0{row}" for bits in (16, 32, 64) for row in rows),
                      "spq-8bits-seed0-variant_spq_q"}
 

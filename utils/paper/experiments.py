@@ -47,7 +47,7 @@ SPQ_ROWS = {
     "SPQ, batch normalisation never frozen": {"bn_after_eval": "train"},
     "SPQ-C": {"variant": "spq_c"}, "SPQ-H": {"variant": "spq_h"}}
 SPQ_BRIEF = {"bn_after_eval": "train", "decay": "cosine", "eval_term": 1, "save_term": 1}
-SPQ_BRIEF_ROWS = {"SPQ, 4 epochs": ({}, 4), "SPQ-S, pretrained F, 3 epochs": (RESNET, 3)}  # settings, epochs
+SPQ_BRIEF_ROWS = {"SPQ, 4 epochs": ({}, 4), "SPQ-S, pretrained F, 2 epochs": (RESNET, 2)}  # settings, epochs
 SPQ_PAPER = ("Jang and Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021, "
              "which was not at hand: 0.793 as its authors repeat it (github.com/youngkyunJang/SPQ, issue 6), 0.812 as "
              "a summary of it says, 0.768 from memory, unchecked; best of the evaluations on the queries, of more than "
