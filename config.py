@@ -7,7 +7,16 @@ named and read: an edit here never changes what they mean.
 """
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, computed_field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    computed_field,
+    field_validator,
+    model_validator,
+)
 
 from utils.base_settings import Settings, again, each_once, power_of_2
 
@@ -490,6 +499,9 @@ class SPQ(Config):
              **dict.fromkeys(("augmentation", "pseudo_labels"), ("method", "gpq"))}
     renamed = {"input_size": "image_size", "num_cls": "n_CLASSES", "eval_epoch": "eval_term",
                "output_dir": "model_save_path", "Top_N": "n_DB"}
+    gone = {"gpu_id": "set CUDA_VISIBLE_DEVICES before the command",
+            "num_workers": "leave it out, since views are made in the graph",
+            **dict.fromkeys(("if_download", "if_downlad"), "python -m utils.data fetch cifar10 downloads CIFAR-10")}
 
     method: Literal["spq"] = "spq"
     """Self-supervised product quantization (Jang & Cho, ICCV 2021)."""
@@ -531,7 +543,8 @@ class SPQ(Config):
     """How the learning rate falls: periodic, the release's wave, first at 0 in epoch 205; or see GPQ's."""
 
     blur: Literal["kornia0510", "simclr"] = "kornia0510"
-    """Blur of a view: across by a constant kernel, as the release's kornia does, or by a deviation drawn anew."""
+    """Blur of a view: across by a constant kernel, as the release's kornia does, or by a deviation drawn anew. The
+    kernel has a tenth of image_size, which kornia wants to be odd and simclr makes odd."""
 
     loss: Literal["code", "paper"] = "code"
     """Where paper and release differ, which loss: a row against all others, or x against the other images' z."""
@@ -544,6 +557,15 @@ class SPQ(Config):
 
     bn_after_eval: Literal["frozen", "train"] = "frozen"
     """Batch normalisation after the first measurement on held-back images: by fixed averages (release), or on."""
+
+    @field_validator("blur")
+    @classmethod
+    def _of_an_odd_kernel(cls, blur, info):
+        width = info.data.get("image_size", 32) // 10
+        if blur == "kornia0510" and width % 2 == 0:
+            raise ValueError(f"a tenth of image_size makes a kernel of {width} pixels, and kornia's is odd; set "
+                             "blur=simclr, or another image_size")
+        return blur
 
     @property
     def books(self) -> int:

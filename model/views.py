@@ -16,6 +16,7 @@ AREA, RATIO = (0.08, 1.0), 4 / 3  # share of the image; longest side to shortest
 CHANGE, TURN = 0.4, 0.1  # of brightness, contrast and saturation; of the hue, in turns
 JITTERED, GREY, BLURRED = 0.8, 0.2, 0.5  # probabilities; a flip's is 1/2
 SIGMA = (0.1, 2.0)  # pixels, of the blur
+KERNEL = 10  # times as long as the blur's kernel is an image's side
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 FINE = 2 ** 24
 
@@ -44,7 +45,7 @@ def view(images, name, config, step):
     x = some(JITTERED, "jitter", jitter(x, factors, tf.argsort(draw("order", 4))), x)
     x = some(GREY, "grey", grey(x), x)
     sigmas = SIGMA if config.blur == "kornia0510" else [draw("sigma", batch, low=SIGMA[0], high=SIGMA[1])] * 2
-    return some(BLURRED, "blur", blur(x, *sigmas), x)
+    return some(BLURRED, "blur", blur(x, *sigmas, reach=sides[0] // KERNEL // 2), x)
 
 
 def _an_image(numbers):
@@ -129,21 +130,22 @@ def grey(images):
     return tf.broadcast_to(tf.reduce_sum(images * GREY_WEIGHTS, axis=3, keepdims=True), tf.shape(images))
 
 
-def blur(images, down, across):
-    """Gaussian blur by a kernel of 3 x 3, the border mirrored.
+def blur(images, down, across, reach=1):
+    """Gaussian blur by a kernel of 2 * reach + 1 pixels a side, the border mirrored.
 
     down, across: its deviations in pixels, of the rows and of the columns, a number or float32 [B] each. kornia 0.5.10
     takes the two ends of the range of deviations for the deviations of the two axes.
     """
-    _, height, width, _ = images.shape.as_list()
-    x = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT")
+    def along(axis, x, deviation):
+        side = x.shape[axis]
+        padded = tf.pad(x, [[reach * (each == axis)] * 2 for each in range(4)], "REFLECT")
 
-    def taps(deviation):
-        """The weights of the middle pixel and of each of its neighbours."""
-        edge = tf.exp(-0.5 / tf.square(tf.reshape(tf.cast(deviation, tf.float32), [-1, 1, 1, 1])))
-        return 1 / (1 + 2 * edge), edge / (1 + 2 * edge)
+        def moved(by):
+            return padded[(slice(None),) * axis + (slice(reach + by, reach + by + side),)]
 
-    middle, edge = taps(down)
-    x = middle * x[:, 1:-1] + edge * (x[:, :height] + x[:, 2:])
-    middle, edge = taps(across)
-    return middle * x[:, :, 1:-1] + edge * (x[:, :, :width] + x[:, :, 2:])
+        square = tf.square(tf.reshape(tf.cast(deviation, tf.float32), [-1, 1, 1, 1]))
+        taps = [tf.exp(-0.5 * by ** 2 / square) for by in range(1, reach + 1)]
+        whole = 1 + 2 * sum(taps)
+        return 1 / whole * x + sum(tap / whole * (moved(-by) + moved(by)) for by, tap in enumerate(taps, 1))
+
+    return along(2, along(1, images, down), across)

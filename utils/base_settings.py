@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     renamed: ClassVar[dict] = {}
     """{name of a setting in the method's own release: its name here}, to tell its users."""
 
+    gone: ClassVar[dict] = {}
+    """{name of an option of the method's own release that is no setting here: what to do}, to tell its users."""
+
     def filled(self, path):
         """`path` with these settings' code length in the place of {n_bits} and their method in that of {method}."""
         return path.replace("{n_bits}", str(self.n_bits)).replace("{method}", self.method)

@@ -143,6 +143,8 @@ def _unknown(name, kind):
         return f"{name} follows from other settings and cannot be set. {meaning}"
     if name in kind.renamed:
         return f"{name} is called {kind.renamed[name]} here; write --{kind.renamed[name]}=value"
+    if name in kind.gone:
+        return f"{name} is no setting here; {kind.gone[name]}"
     owners = [method for method, settings in config.METHODS.items() if name in settings.model_fields]
     if owners:
         return (f"{name} is a setting of {' and '.join(owners)} and has no effect on {kind.published}; leave it out"

@@ -68,6 +68,24 @@ def test_a_setting_of_another_method_is_refused_with_its_name():
         "--method=gpq")
 
 
+@pytest.mark.parametrize("argument, says", [
+    ("--gpu_id=0", "gpu_id is no setting here; set CUDA_VISIBLE_DEVICES before the command"),
+    ("--num_workers=12", "num_workers is no setting here; leave it out, since views are made in the graph"),
+    ("--if_download=True", "if_download is no setting here; python -m utils.data fetch cifar10 downloads CIFAR-10"),
+    ("--num_cls=10", "num_cls is called n_CLASSES here; write --n_CLASSES=value")])
+def test_options_of_spqs_release_are_answered(argument, says):
+    assert refusal("--method=spq", argument) == says
+
+
+@pytest.mark.parametrize("side, width", [(64, 6), (224, 22)])
+def test_a_picture_whose_blur_would_have_an_even_kernel_is_refused(side, width):
+    said = refusal("--method=spq", "--dataset=folder", "--n_CLASSES=2", f"--image_size={side}")
+    assert said.startswith(f"blur is 'kornia0510': value error, a tenth of image_size makes a kernel of {width} pixels,"
+                           " and kornia's is odd; set blur=simclr, or another image_size.")
+    assert config.SPQ(image_size=side, blur="simclr").blur == "simclr"
+    assert config.SPQ(dataset="folder").image_size == 256
+
+
 def test_pretraining_refuses_what_it_would_ignore():
     assert refusal("--n_book=6", kind=config.Pretraining) == (
         "n_book is a setting of gpq and wsdhq and wdht and has no effect on pretraining; leave it out")
