@@ -125,15 +125,16 @@ def test_the_releases_blur_is_three_taps_across(compute):
     np.testing.assert_allclose(compute(lambda x: views.blur(x, *views.SIGMA), images), expected, atol=1e-5)
 
 
-def test_a_blur_of_each_image_by_its_own_deviation(compute):
+@pytest.mark.parametrize("reach", [1, 3])
+def test_a_blur_of_each_image_by_its_own_deviation(compute, reach):
     images, deviations = random_images(), np.float32([0.1, 0.8, 2])
-    found = compute(lambda x, by: views.blur(x, by, by), images, deviations)
+    found = compute(lambda x, by: views.blur(x, by, by, reach), images, deviations)
     for image, deviation, seen in zip(images, deviations, found, strict=True):
-        taps = np.exp(-0.5 * (np.arange(-1, 2) / deviation) ** 2)
+        taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
         kernel = np.outer(taps, taps) / taps.sum() ** 2
-        mirrored = np.pad(image, [(1, 1), (1, 1), (0, 0)], "reflect")
+        mirrored = np.pad(image, [(reach, reach), (reach, reach), (0, 0)], "reflect")
         for i, j in np.ndindex(seen.shape[:2]):
-            window = mirrored[i:i + 3, j:j + 3]
+            window = mirrored[i:i + 2 * reach + 1, j:j + 2 * reach + 1]
             np.testing.assert_allclose(seen[i, j], np.einsum("ij,ijc->c", kernel, window), atol=1e-5)
 
 
@@ -175,7 +176,52 @@ def test_a_view_depends_on_name_step_and_seed_and_is_the_same_under_xla(compute)
     np.testing.assert_allclose(under_xla(view, images), first, atol=1e-4)
 
 
-def test_the_other_blur_is_used(compute):
-    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
-    usual, other = compute(lambda x: [view(x), view(x, blur="simclr")], images)
-    assert 0 < (np.abs(usual - other).max(axis=(1, 2, 3)) > 1e-3).sum() < 8
+def lengthened(image, axis):
+    """`image` at 32 pixels along `axis`, its ends where they were, by straight lines between pixels."""
+    n = image.shape[axis]
+    return np.apply_along_axis(lambda line: np.interp(np.linspace(0, n - 1, 32), np.arange(n), line), axis, image)
+
+
+def plain_view(image, draw, order, blur):
+    """A view of one image, float64 [32, 32, 3] from 0 to 1, step by step, of the numbers `draw` that are its own."""
+    for area, ratio in zip(0.08 + 0.92 * draw["area"], (4 / 3) ** (2 * draw["ratio"] - 1), strict=True):
+        height, width = (round((1024 * area * by) ** 0.5) for by in (1 / ratio, ratio))
+        if 0 < height < 32 and 0 < width < 32:
+            break
+    top, left = (int(where * (33 - size)) for where, size in zip(draw["corner"], (height, width), strict=True))
+    image = lengthened(lengthened(image[top:top + height, left:left + width], 0), 1)
+    if draw["whether to flip"] < 0.5:
+        image = image[:, ::-1]
+    if draw["whether to jitter"] < 0.8:
+        factors = [*(0.6 + 0.8 * draw["factors"]), 0.2 * draw["turn"] - 0.1]
+        for place in order:
+            image = np.array([[plain(list(CHANGES)[place], pixel, factors[place]) for pixel in row] for row in image])
+    if draw["whether to grey"] < 0.2:
+        image = (image @ [0.299, 0.587, 0.114])[..., np.newaxis].repeat(3, axis=2)
+    if draw["whether to blur"] < 0.5:
+        for axis in (0, 1):
+            deviation = (0.1, 2)[axis] if blur == "kornia0510" else 0.1 + 1.9 * draw["sigma"]
+            taps = np.exp(-0.5 * np.array([1, 0, 1]) / deviation ** 2)
+            mirrored = np.pad(image, [(1, 1) if each == axis else (0, 0) for each in range(3)], "reflect")
+            image = sum(tap * mirrored.take(range(by, by + 32), axis) for by, tap in enumerate(taps / taps.sum()))
+    return image
+
+
+@pytest.mark.parametrize("blur", ["kornia0510", "simclr"])
+def test_a_view_step_by_step(compute, monkeypatch, blur):
+    """What is drawn for an image, and what comes of it in which order, from the same even numbers."""
+    drawn, generator = {}, np.random.default_rng(2)
+
+    def integers(shape, what, least, most, kind):
+        drawn[what.removesuffix(" of first view")] = generator.integers(least, most, shape)
+        return tf.constant(drawn[what.removesuffix(" of first view")], kind)
+
+    monkeypatch.setattr(views, "stream", lambda what, seed, step: what)
+    monkeypatch.setattr(tf.random, "stateless_uniform", integers)
+    images = generator.integers(0, 256, (12, 32, 32, 3), np.uint8)
+    found = compute(lambda x: view(x, blur=blur), images)
+    each = {what: numbers / 2 ** 24 for what, numbers in drawn.items()}
+    order, each["factors"] = np.argsort(each.pop("order")), each["factors"].T
+    for i, seen in enumerate(found):
+        expected = plain_view(images[i] / 255, {what: numbers[i] for what, numbers in each.items()}, order, blur)
+        np.testing.assert_allclose(seen, expected, atol=1e-4, err_msg=str(i))
