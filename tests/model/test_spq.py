@@ -34,13 +34,16 @@ def test_there_are_as_many_parameters_as_in_the_release(books, head):
 def test_initial_weights(session, init, bound, spread, bias):
     spq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), SPQ(init=init))
     wanted = {v.op.name: v for v in tf.trainable_variables()}
-    names = ("spq/fc/kernel", "resnet18/layer3/0/conv1/kernel", "resnet18/fc_out/bias")
+    names = ["spq/fc/kernel", "spq/C", "resnet18/layer3/0/conv1/kernel", "resnet18/fc_out/kernel",
+             "resnet18/fc_out/bias", *["spq/fc/bias"] * bias]
     session.run([wanted[name].initializer for name in names])
-    head, convolution, dense = (session.run(wanted[name]) for name in names)
+    head, codebooks, convolution, *dense = (session.run(wanted[name]) for name in names)
     assert np.abs(head).max() <= bound and head.std() == pytest.approx(spread, rel=0.02)
+    smaller = (640 / 144) ** 0.5  # of 16 words, where the head has 512 rows
+    assert np.abs(codebooks).max() <= smaller * bound and codebooks.std() == pytest.approx(smaller * spread, rel=0.05)
     assert ("spq/fc/bias" in wanted) == bias
-    for value, limit in ((convolution, (9 * 128) ** -0.5), (dense, 512 ** -0.5)):
-        assert 0.97 * limit < np.abs(value).max() <= limit and value.std() == pytest.approx(limit / 3 ** 0.5, rel=0.1)
+    for value, limit in ((convolution, (9 * 128) ** -0.5), *((value, 512 ** -0.5) for value in dense)):
+        assert 0.97 * limit < np.abs(value).max() <= limit and value.std() == pytest.approx(limit / 3 ** 0.5, rel=0.15)
 
 
 def test_the_wave_of_the_learning_rate(session):
@@ -153,6 +156,33 @@ def test_a_step_on_vectors_contrasts_two_noised_ones(session):
     session.run(tf.global_variables_initializer())
     seen = [session.run([graph.losses.total, graph.step])[0] for _ in range(30)]
     assert np.isfinite(seen).all() and seen[-1] < seen[0]
+
+
+def test_weight_decay_reaches_every_parameter(session):
+    """Where the loss says nothing: Adam's first step is the learning rate, towards 0."""
+    made = spq.tower(tf.constant(rows(0, B, 7)), VECTORS, "first view")
+    graph = spq.optimise(spq.Losses(0 * tf.reduce_sum(made.z)), tf.no_op(), VECTORS, n_steps=VECTORS.total_epochs)
+    variables = tf.trainable_variables()
+    session.run(tf.global_variables_initializer())
+    for variable in variables:
+        variable.load(np.resize([2., -3.], variable.shape.as_list()), session)
+    before, _, after = session.run(variables), session.run(graph.step), session.run(variables)
+    assert len(variables) == 5
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(new - old, -3e-4 * np.sign(old), rtol=2e-3)
+
+
+@pytest.mark.parametrize("setting", ["frozen", "train"])
+def test_what_a_measurement_does_to_batch_normalisation(session, setting):
+    config = VECTORS.model_copy(update={"bn_after_eval": setting})
+    views = [tf.constant(rows(seed, B, 7)) for seed in (0, 1)]
+    graph = spq.optimise(*spq.loss_graph(views, config), config, n_steps=config.total_epochs)
+    frozen = next(v for v in tf.global_variables() if v.op.name == "spq/frozen")
+    session.run(tf.global_variables_initializer())
+    session.run(graph.step)
+    assert not session.run(frozen)
+    session.run(graph.judged)
+    assert session.run(frozen) == (setting == "frozen")
 
 
 def frozen_layer(value):
