@@ -540,7 +540,8 @@ class SPQ(Config):
     """Of every parameter, added to its gradient. 0 or more."""
 
     decay: Literal["staircase", "cosine", "periodic"] = "periodic"
-    """How the learning rate falls: periodic, the release's wave, first at 0 in epoch 205; or see GPQ's."""
+    """How the learning rate falls: periodic, the release's wave, at 0 first ten epochs after as many as an epoch has
+    steps: in epoch 205, or 203 where 500 images are held back; or see GPQ's."""
 
     blur: Literal["kornia0510", "simclr"] = "kornia0510"
     """Blur of a view: across by a constant kernel, as the release's kornia does, or by a deviation drawn anew. The
@@ -550,7 +551,8 @@ class SPQ(Config):
     """Where paper and release differ, which loss: a row against all others, or x against the other images' z."""
 
     variant: Literal["spq", "spq_c", "spq_h", "spq_q"] = "spq"
-    """The paper's ablations: spq_c contrasts z with z, spq_h quantizes hard, spq_q has a single codebook."""
+    """The paper's ablations, as a summary of it names them: spq_c contrasts z with z, spq_h quantizes hard, spq_q has a
+    single codebook."""
 
     init: Literal["sep2021", "dec2021"] = "dec2021"
     """Initial head and codebooks, by the release's date: a tenth of Xavier's deviation and no bias, or Xavier's."""

@@ -60,8 +60,8 @@ def squared_distances(x, codewords):
 
 
 def soft_nearest(x, codewords, scale):
-    """The mean of the codewords by softmax(-scale * squared distance), nothing normalised (SPQ, equations 2 and 3, as
-    its release computes them).
+    """The mean of the codewords by softmax(-scale * squared distance), nothing normalised (SPQ, as its release
+    computes it).
 
     x: float32 [B, M, d], codewords: float32 [K, M, d]. Returns float32 [B, M, d].
     """

@@ -67,8 +67,8 @@ def tower(images, config, name, spatial=DIRECT, frozen=None):
     """F, the head and the quantizer on one view in training: a Tower.
 
     images: standardised float32 [B, H, W, 3]; name: of the view; frozen: as in `layers.normalised`; `spatial` as in
-    `backbones.features`. SPQ-H takes the nearest codeword for z; its gradient is the soft one's, since the paper does
-    not say another.
+    `backbones.features`. SPQ-H takes the nearest codeword for z; its gradient is the soft one's, since no source says
+    another.
     """
     features, statistics = _features(images, config, True, spatial, name, frozen)
     x, codebooks = _head(features, config)
@@ -84,7 +84,8 @@ def contrastive(x, z, temperature, loss):
     """The loss of one pairing, a scalar: x of one view with z of the other, float32 [B, D] each, cosines compared.
 
     The mean over its anchors of minus the logarithm of the positive's share. code (release): each row of [x; z] against
-    all other rows. paper: each x against the z of the other images, without its own, as the formula is printed.
+    all other rows. paper, by the release's figure and from memory, unchecked: each x against the z of the other images,
+    without its own.
     """
     x, z = (tf.nn.l2_normalize(rows, axis=1, epsilon=1e-16) for rows in (x, z))
     if loss == "code":
@@ -103,7 +104,7 @@ def contrastive(x, z, temperature, loss):
 
 def cross_quantized(one, other, config):
     """The loss of two Towers, a scalar: x of each view with z of the other. The release adds the two pairings, the
-    paper takes their mean (section 3.2). SPQ-C compares z with z."""
+    paper, from memory, unchecked, takes their mean. SPQ-C compares z with z."""
     pairs = [(one.z if config.variant == "spq_c" else one.x, other.z),
              (other.z if config.variant == "spq_c" else other.x, one.z)]
     total = sum(contrastive(x, z, config.contrastive_temperature, config.loss) for x, z in pairs)
