@@ -240,8 +240,8 @@ EXPERIMENTS = {
         published=(Published("the paper", at_each_length((0.768, 0.793, 0.812), BOOKS), SPQ_PAPER),
                    rerun(0.7747, 6, "5,000 epochs"), rerun(0.7728, 6, "4,500 epochs"),
                    rerun(0.7673, 7, "2,800 epochs"), rerun(0.7842, 7, "3,800 epochs, pinned versions")),
-        note="206 epochs a training where the row says no other number, up to the first zero of the learning rate; the "
-             "last epoch counts, and nothing is chosen by the queries. SPQ-S starts from F as it learned, of the "
+        note="206 epochs a training where the row says no other number, just past the first zero of the learning rate; "
+             "the last epoch counts, and nothing is chosen by the queries. SPQ-S starts from F as it learned, of the "
              "training images alone, what EfficientNet-Lite2, which ImageNet taught, sees in them; docs/spq.md says "
              "how. The paper's starts from ImageNet's labels."),
     "both": Experiment(
