@@ -53,7 +53,7 @@ def train(config, task):
         judge = task.judge(session) if config.eval_term else None
         check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
-        run = start(session, folder, everything, config, task.source)
+        run = start(session, folder, everything, config, task.source, task.tags_sha256)
         tf.get_default_graph().finalize()
 
         def stop(what):

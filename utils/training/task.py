@@ -12,6 +12,7 @@ from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
 from utils.data import pseudo_labels, sets, soft_labels, splits
+from utils.data.data import digest
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval import feature_file
@@ -27,7 +28,8 @@ class Task:
     bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
     batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
     of the whole training, which has no steps where a method is fitted alone; fits: whether it fits something otherwise
-    than by steps; measure: what is measured on held-back images; source: the data's. Raises UserError as the data set's
+    than by steps; measure: what is measured on held-back images; source: the data's; tags_sha256: of the tags and their
+    vectors, hexadecimal, or None. Raises UserError as the data set's
     reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch, the
     classes or the validation ask for more than there is.
     """
@@ -41,12 +43,14 @@ class Task:
         if config.soft_labels and not len(data.labelled):  # of protocol 3, whose images soft labels make labelled ones
             role = "training"
         self._data = splits.hold_back(data, config, role) if config.eval_term else data
+        self.tags_sha256 = None
         self.images, shown = data.images, self._data
         if config.soft_labels:
             shown, self.labels = soft_labels.add(shown, config)
             self._data = shown
         elif self._method.targets == "tags":
             self.labels = splits.training_tags(shown, config)
+            self.tags_sha256 = digest(np.ascontiguousarray(data.tag_vectors), self.labels)
         else:
             splits.check_classes(len(splits.known_classes(shown)), config)
             self.labels = splits.training_labels(shown, config.n_CLASSES)
