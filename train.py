@@ -75,10 +75,11 @@ def train(config, task):
                 began = time.perf_counter()
                 fit(0)
                 run.seconds = time.perf_counter() - began
+            coming = tasks.drawn(task, run.step)
             while run.step < task.n_steps and not interrupted():
                 began = time.perf_counter()
                 values, rate, _ = session.run([graph.losses, graph.learning_rate, graph.step],
-                                              dict(zip(feeds, tasks.draw(task, run.step), strict=True)))
+                                              dict(zip(feeds, next(coming), strict=True)))
                 run.step += 1
                 fit(run.step)
                 run.seconds += time.perf_counter() - began

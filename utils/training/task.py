@@ -2,6 +2,7 @@
 
 train.py's loop, or a machine without TensorFlow, runs any method by this face.
 """
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,3 +138,15 @@ def draw(task, step):
     """What to feed to one step."""
     indices = task.indices(step)
     return Feeds(task.images[indices], task.labels[indices], np.int32(step), task.places(step))
+
+
+def drawn(task, step):
+    """Yields what to feed to each step from `step` on to the last; the next is drawn, and pictures decoded, while one
+    runs."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(draw, task, step)
+        for following in range(step + 1, task.n_steps + 1):
+            feeds = coming.result()
+            if following < task.n_steps:
+                coming = pool.submit(draw, task, following)
+            yield feeds
