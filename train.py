@@ -53,7 +53,7 @@ def train(config, task):
         judge = task.judge(session) if config.eval_term else None
         check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
-        run = start(session, folder, everything, config, task.source)
+        run = start(session, folder, everything, config, task.source, task.tags_sha256)
         tf.get_default_graph().finalize()
 
         def stop(what):
@@ -75,10 +75,11 @@ def train(config, task):
                 began = time.perf_counter()
                 fit(0)
                 run.seconds = time.perf_counter() - began
+            coming = tasks.drawn(task, run.step)
             while run.step < task.n_steps and not interrupted():
                 began = time.perf_counter()
                 values, rate, _ = session.run([graph.losses, graph.learning_rate, graph.step],
-                                              dict(zip(feeds, tasks.draw(task, run.step), strict=True)))
+                                              dict(zip(feeds, next(coming), strict=True)))
                 run.step += 1
                 fit(run.step)
                 run.seconds += time.perf_counter() - began

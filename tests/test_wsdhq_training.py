@@ -1,5 +1,6 @@
 """WSDHQ and WDHT from train.py to Demo, on made-up vectors and tags."""
 import json
+import shutil
 
 import made_up
 import numpy as np
@@ -61,6 +62,16 @@ def test_a_run_that_was_killed_and_resumed_ends_like_an_uncut_one(files, trained
     for name in uncut:
         np.testing.assert_array_equal(uncut[name], resumed[name], name)
     assert uncut["wsdhq/started"] and (uncut["wsdhq/codes"] >= 0).all() and uncut["wsdhq/store"].any(1).all()
+
+
+def test_a_run_does_not_go_on_with_other_tags(files, trained, tmp_path):
+    """Of the same file, made anew."""
+    tags = made_up.tags(tmp_path / "t.npz", made_up.vectors()[1], seed=1)
+    shutil.copytree(trained, tmp_path / "again")
+    about = tmp_path / "again" / "8.ckpt.json"
+    about.write_text(about.read_text().replace(files[1].removeprefix("--tags="), tags))
+    with pytest.raises(UserError, match="8.ckpt was trained with other tags than these; put those back"):
+        run([files[0], f"--tags={tags}"], tmp_path / "again", "--iterations=32", "--hidden=[9]", "--resume")
 
 
 def test_a_finished_checkpoint_holds_what_retrieval_needs(trained):

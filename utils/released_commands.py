@@ -8,11 +8,12 @@ METHODS = {"WSDQH": "wsdhq", "WSDHQ": "wsdhq", "WDHT": "wdht"}  # the release mi
 def rewritten(arguments):
     """What to type in place of `arguments` of WSDHQ's release, or None where they are none of it.
 
-    Its train.py takes DATASET LR ITERS LAMBDA M LOSS NOTES GPU, its validation.py DATASET CHECKPOINT.npy GPU.
+    Its train.py takes DATASET LR ITERS LAMBDA M LOSS NOTES GPU, its validation.py DATASET CHECKPOINT.npy GPU; both look
+    for data/ and datasets/ in the folder in which they are called.
     """
     if not arguments or arguments[0] not in DATASETS:
         return None
-    dataset, shared = DATASETS[arguments[0]], "--backbone=alexnet"
+    dataset, shared = DATASETS[arguments[0]], "--data_dir=. --backbone=alexnet"
     if len(arguments) == 8 and arguments[5] in METHODS:
         _, rate, steps, lam, books, loss, notes, gpu = arguments
         method = METHODS[loss]

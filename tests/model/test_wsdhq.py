@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from config import WSDHQ
-from model import wsdhq
+from model import training, wsdhq
 from model.tf1 import tf
 from model.training import Batch
 
@@ -174,3 +174,12 @@ def test_a_step_stores_its_features_and_no_gradient_reaches_the_tables(step, mad
 def test_the_paper_quantizes_on_the_sphere(step):
     lengths = np.linalg.norm(step.r, axis=1)
     assert np.allclose(lengths, 1, atol=1e-5) == (step.config.normalize == "paper")
+
+
+def test_the_learning_rate_halves_every_300_steps(session):
+    """Acceptance check 5, with the last rates of the release's logs, on Flickr25K and NUS-WIDE; steps count from 1."""
+    after = tf.placeholder(tf.int64, [])
+    rate = training.learning_rate(after, WSDHQ(), n_steps=1500)
+    found = {step: session.run(rate, {after: step - 1}) for step in (1, 300, 301, 600, 601, 800, 1500)}
+    assert found == pytest.approx({1: 3e-4, 300: 3e-4, 301: 1.5e-4, 600: 1.5e-4, 601: 7.5e-5, 800: 7.5e-5,
+                                   1500: 1.875e-5})

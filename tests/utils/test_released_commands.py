@@ -2,9 +2,11 @@
 import shlex
 
 import pytest
+from made_up_pictures import lists
 
 from config import WDHT, WSDHQ
 from utils import released_commands
+from utils.data import sets
 from utils.errors import UserError
 from utils.settings import from_command_line
 
@@ -26,6 +28,15 @@ def test_validation():
     made = from_command_line(None, arguments)
     assert script == "Demo.py" and type(made) is WSDHQ and made.n_bits == 16
     assert made.model_load_path == "checkpoints/flickr_WSDQH_nbits=16_adaMargin.npy"
+
+
+@pytest.mark.parametrize("arguments", ["flickr 0.0003 800 0.0001 1 WSDQH 0001 0", "flickr flickr_nbits=8_x.npy 0"])
+def test_the_line_finds_the_data_where_the_release_has_them(tmp_path, monkeypatch, arguments):
+    """Below the folder in which the command is typed."""
+    monkeypatch.chdir(lists(tmp_path))
+    _, _, _, *given = shlex.split(released_commands.rewritten(arguments.split()))
+    data = sets.load(from_command_line(None, given), tags=True)
+    assert len(data.images) == 6 and len(data.tagged) == 2
 
 
 @pytest.mark.parametrize("arguments", [[], ["--method=wsdhq"], ["flickr"], ["flickr", "x", "0"], ["3"]])

@@ -64,7 +64,8 @@ class Data(NamedTuple):
 
 
 def digest(images, labels):
-    """SHA-256, hexadecimal, of the bytes of `images`, uint8 [N, 32, 32, 3], and then `labels`, bool [N, L]."""
+    """SHA-256, hexadecimal, of the bytes of `images`, uint8 [N, 32, 32, 3] or any array in C order, and then `labels`,
+    bool [N, L]."""
     found = hashlib.sha256(images)
     found.update(labels)
     return found.hexdigest()

@@ -84,7 +84,11 @@ def shuffled(count, generator):
 def fit(given, config, step):
     """What WSDHQ fits after `step` steps: where a round is due, codes and then codebooks of the stored features, as old
     as they are (release). {variable of model.wsdhq: array}, which depend on nothing but its variables, `step` and the
-    seed. given: a utils.training.fitting.Fitting. UserError where the training is too short for a round."""
+    seed. given: a utils.training.fitting.Fitting. UserError where the training is too short for a round, and where the
+    codebooks are more than the dimensions that they start in."""
+    if config.n_book > config.dimension:
+        raise UserError(f"dimension is {config.dimension}, too few for {config.n_book} codebooks; set n_book to "
+                        f"{config.dimension} or less")
     count = given.counts[0]
     period = config.update_epochs * -(-count // config.batch_size)
     if given.n_steps <= period:

@@ -74,7 +74,8 @@ class Progress:
         """The JSON-able settings and results that lie beside a checkpoint."""
         return {"step": self.step, "epoch": self.step // task.epoch_steps,
                 "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
-                "initial": self.initial, "data": task.source._asdict(), "losses": self.losses,
+                "initial": self.initial, "data": task.source._asdict(),
+                "tags_sha256": task.tags_sha256, "losses": self.losses,
                 "measure": task.measure, "judged": self.judged, "tensorflow": tf.__version__, **self._made_by,
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
 
@@ -171,11 +172,12 @@ def check_use(checkpoint, config, source=None):
                         f"{_place(source)} as it was, or model_load_path to another")
 
 
-def start(session, folder, variables, config, source):
+def start(session, folder, variables, config, source, tags_sha256=None):
     """Initial weights: the newest checkpoint's with `config.resume`, else pretrained or random ones. Says which.
 
-    source: the task's. Returns the run's Progress. Raises UserError where there is nothing to resume, where it was
-    made with other settings or data, and where a fresh training would mix with another's checkpoints.
+    source, tags_sha256: the task's. Returns the run's Progress. Raises UserError where there is nothing to resume,
+    where it was made with other settings, data or tags, and where a fresh training would mix with another's
+    checkpoints.
     """
     path = newest(folder)
     if config.resume:
@@ -184,6 +186,9 @@ def start(session, folder, variables, config, source):
         before = about(path)
         _check_same(path, before["settings"], config)
         check_data(path, before["data"], source)
+        if before.get("tags_sha256") not in (None, tags_sha256):
+            raise UserError(f"{path} was trained with other tags than these; put those back, or set another "
+                            "model_save_path")
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
         return Progress(**{name: before[name] for name in ("step", "seconds", "initial", "losses", "judged")})

@@ -2,6 +2,7 @@
 
 train.py's loop, or a machine without TensorFlow, runs any method by this face.
 """
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
 from utils.data import pseudo_labels, sets, soft_labels, splits
+from utils.data.data import digest
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval import feature_file
@@ -27,7 +29,8 @@ class Task:
     bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
     batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
     of the whole training, which has no steps where a method is fitted alone; fits: whether it fits something otherwise
-    than by steps; measure: what is measured on held-back images; source: the data's. Raises UserError as the data set's
+    than by steps; measure: what is measured on held-back images; source: the data's; tags_sha256: of the tags and their
+    vectors, hexadecimal, or None. Raises UserError as the data set's
     reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch, the
     classes or the validation ask for more than there is.
     """
@@ -41,12 +44,14 @@ class Task:
         if config.soft_labels and not len(data.labelled):  # of protocol 3, whose images soft labels make labelled ones
             role = "training"
         self._data = splits.hold_back(data, config, role) if config.eval_term else data
+        self.tags_sha256 = None
         self.images, shown = data.images, self._data
         if config.soft_labels:
             shown, self.labels = soft_labels.add(shown, config)
             self._data = shown
         elif self._method.targets == "tags":
             self.labels = splits.training_tags(shown, config)
+            self.tags_sha256 = digest(np.ascontiguousarray(data.tag_vectors), self.labels)
         else:
             splits.check_classes(len(splits.known_classes(shown)), config)
             self.labels = splits.training_labels(shown, config.n_CLASSES)
@@ -133,3 +138,15 @@ def draw(task, step):
     """What to feed to one step."""
     indices = task.indices(step)
     return Feeds(task.images[indices], task.labels[indices], np.int32(step), task.places(step))
+
+
+def drawn(task, step):
+    """Yields what to feed to each step from `step` on to the last; the next is drawn, and pictures decoded, while one
+    runs."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(draw, task, step)
+        for following in range(step + 1, task.n_steps + 1):
+            feeds = coming.result()
+            if following < task.n_steps:
+                coming = pool.submit(draw, task, following)
+            yield feeds

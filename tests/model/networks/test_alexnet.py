@@ -7,6 +7,7 @@ import pytest
 from model import augmentation, backbones
 from model.networks import alexnet, layers
 from model.tf1 import tf
+from utils.session import wsdhq_release
 
 KERNELS = {"conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256), "conv3": (3, 3, 256, 384), "conv4": (3, 3, 192, 384),
            "conv5": (3, 3, 192, 256), "fc6": (9216, 4096), "fc7": (4096, 4096), "dense": (4096, 300)}
@@ -43,6 +44,12 @@ def test_the_table_of_layers(graph):
             name = "dense" if op.type == "MatMul" and op.outputs[0].shape[-1] == 300 else name
             found[name] += op.inputs[1].shape[:-1].num_elements() * op.outputs[0].shape.num_elements() / 1e6
     assert found == pytest.approx(MILLIONS, abs=0.06)
+
+
+def test_every_layer_has_its_place_in_the_released_files(graph):
+    places = {f"{scope}/{layer}/{kind}" for layer, scope in wsdhq_release.SCOPES.items() for kind in ("kernel", "bias")}
+    assert {name for name in graph.variables if "/dense/" not in name} | {
+        "wsdhq/fc8/kernel", "wsdhq/fc8/bias"} == places
 
 
 def test_a_group_of_filters_sees_its_group_of_channels(session):

@@ -76,6 +76,10 @@ def test_the_command_prints_and_keeps_what_it_merged(made_up, tmp_path, monkeypa
         data = sets.load(config(made_up, tags=str(tmp_path / "c.npz")), tags=True)
         np.testing.assert_allclose(data.tag_vectors @ data.tag_vectors.T, np.eye(n), atol=1e-6)
     assert np.array_equal(data.tags, data.labels)
+    for more, message in ((["--tags=c.npz"], "tags is c.npz, but this command makes such tags"),
+                          (["--control=labels", "--out=folder"], "a control is kept in a .npz file")):
+        with pytest.raises(UserError, match=message):
+            run(*more)
 
 
 def test_the_true_ones_counts(monkeypatch):

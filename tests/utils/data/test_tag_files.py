@@ -78,3 +78,9 @@ def test_absent_and_cut_files(tmp_path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(UserError, match="damaged"):
         released.read(tmp_path, NAMES)
+
+
+@pytest.mark.filterwarnings("ignore:loadtxt")
+def test_files_of_no_tag(tmp_path):
+    with pytest.raises(UserError, match="keeps no tag, so there is nothing to learn from"):
+        released.read(kept(tmp_path, {-1: [0, 1, 2, 3]}, ""), NAMES)

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from published import folder
 
-from utils.data.tags import merging
+from utils.data.data import Data, Source
+from utils.data.tags import merging, tagging
 from utils.data.tags.merging import Thresholds
 from utils.errors import UserError
 
@@ -40,6 +41,13 @@ def test_near_ones_merge_in_chains_and_the_others_stay():
 def test_no_tag_with_a_vector():
     with pytest.raises(UserError, match="none of the 2 tags has a word vector"):
         merging.merge(np.full((2, 3), np.nan, np.float32), Thresholds())
+
+
+def test_tags_of_another_number_of_images_are_refused():
+    raw, made = tagging.RawTags(np.ones((3, 2), bool), ["a", "b"]), merging.merge(at(0, 90), Thresholds())
+    data = Data(np.zeros((4, 32, 32, 3), np.uint8), *[None] * 8)._replace(source=Source("mine"))
+    with pytest.raises(UserError, match="mine has 3 rows of tags and 4 images; give a row for each image"):
+        tagging.with_merged(data, raw, made)
 
 
 def test_merged_tags_are_any_of_their_own():

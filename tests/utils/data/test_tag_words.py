@@ -1,4 +1,5 @@
 """Vectors of tags: from a table of words, from what gensim loads, and what cannot be read."""
+import gzip
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -26,7 +27,8 @@ def test_a_table_in_an_npz_file(tmp_path):
 
 @pytest.mark.parametrize("name, first_line, expected", [
     ("g.bin.gz", "", {"binary": True}), ("glove.txt", "the 0.1 0.2 0.3\n", {"binary": False, "no_header": True}),
-    ("word2vec.txt", "2 3\n", {"binary": False, "no_header": False})])
+    ("word2vec.txt", "2 3\n", {"binary": False, "no_header": False}),
+    ("glove.gz", "the 0.1 0.2 0.3\n", {"binary": False, "no_header": True})])
 def test_gensim_is_told_the_format(tmp_path, monkeypatch, name, first_line, expected):
     asked = {}
 
@@ -38,7 +40,8 @@ def test_gensim_is_told_the_format(tmp_path, monkeypatch, name, first_line, expe
     module.KeyedVectors = SimpleNamespace(load_word2vec_format=load)
     monkeypatch.setitem(sys.modules, "gensim", ModuleType("gensim"))
     monkeypatch.setitem(sys.modules, "gensim.models", module)
-    (tmp_path / name).write_text(first_line)
+    content = first_line.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name == "glove.gz" else content)
     assert words.read(tmp_path / name).rows == {"the": 0, "of": 1} and asked == expected
 
 

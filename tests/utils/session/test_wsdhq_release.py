@@ -2,6 +2,7 @@
 import io
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from config import WSDHQ
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
-from utils.session import checkpoints, pretrained, wsdhq_release
+from utils.session import as_released, checkpoints, pretrained, wsdhq_release
 
 
 def released(generator, trained=True):
@@ -107,3 +108,20 @@ def test_alexnet_starts_from_its_file(session, tmp_path):
     kernel = next(v for v in tf.global_variables() if v.op.name == "AlexNet/fc7/kernel")
     expected = np.load(tmp_path / "alexnet.npy", allow_pickle=True).item()["fc7"][0]
     np.testing.assert_array_equal(session.run(kernel), expected)
+
+
+def test_the_command_writes_a_trained_checkpoint_as_the_release_does(session, tmp_path, monkeypatch, capsys):
+    shapes = {"AlexNet/conv1/kernel": [3, 3, 3, 2], "AlexNet/conv1/bias": [2], "wsdhq/fc8/kernel": [4, 5],
+              "wsdhq/fc8/bias": [5], "wsdhq/C": [8, 5], "wsdhq/G": [5, 5]}
+    made = [tf.get_variable(name, shape) for name, shape in shapes.items()]
+    session.run(tf.global_variables_initializer())
+    checkpoints.saver(made).save(session, str(tmp_path / "8.ckpt"))
+    monkeypatch.setattr(sys, "argv", ["", "--method=wsdhq", "--backbone=alexnet", "--n_book=2", "--bn_word=2",
+                                      "--dimension=5", f"--model_load_path={tmp_path}/8.ckpt",
+                                      f"--out={tmp_path}/x.npy"])
+    as_released.main()
+    assert f"{tmp_path}/x.npy: {tmp_path}/8.ckpt" in capsys.readouterr().out
+    theirs = np.load(tmp_path / "x.npy", allow_pickle=True).item()
+    assert theirs.keys() == {"conv1", "fc8", "C"}
+    np.testing.assert_array_equal(theirs["C"], session.run(made[4]))
+    np.testing.assert_array_equal(theirs["fc8"][0], session.run(made[2]))

@@ -37,7 +37,8 @@ def variables_of(config):
 def leave_checkpoint(session, folder, name, step, **choices):
     """A checkpoint with its JSON, as a training leaves it. Returns its variables' values."""
     config = Options(n_book=3, len_code=4, **choices)
-    task = SimpleNamespace(n_batches=2, batch_size=500, epoch_steps=1, source=SAMPLE, measure="held_back_mAP")
+    task = SimpleNamespace(n_batches=2, batch_size=500, epoch_steps=1, source=SAMPLE, measure="held_back_mAP",
+                           tags_sha256=None)
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     progress = Progress(step, seconds=1.5, initial="F.mat")

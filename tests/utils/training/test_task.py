@@ -1,4 +1,5 @@
 """What a step is made of: the batches of GPQ and of the pretraining, and how the learning rate falls."""
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
 from utils.data import archives, cifar10, cifar100, splits
 from utils.errors import UserError
+from utils.training import task as tasks
 from utils.training.task import Task, build
 
 
@@ -118,3 +120,11 @@ def test_the_releases_log_line():
     line = task.log_line(3, 30, values, np.float32(1.9e-4))
     assert line == ("epoch: 3/40, iter: 30 - (Batch) loss: 2.3629, hash: 2.2423, cls: 2.3637, ent: -1.1583, "
                     "lr: 0.00019")
+
+
+def test_the_next_step_is_drawn_while_one_runs(monkeypatch):
+    begun = [threading.Event() for _ in range(4)]
+    monkeypatch.setattr(tasks, "draw", lambda task, step: begun[step].set() or step)
+    coming = tasks.drawn(SimpleNamespace(n_steps=3), 1)
+    assert next(coming) == 1 and begun[2].wait(timeout=10)
+    assert list(coming) == [2] and not begun[0].is_set() and not begun[3].is_set()

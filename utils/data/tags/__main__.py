@@ -73,10 +73,12 @@ def report(made, names, tagged):
 
 def main():
     given = settings.from_command_line(Options, settings=WSDHQ)
+    if given.tags:
+        raise UserError(f"tags is {given.tags}, but this command makes such tags of a data set's own; leave tags out")
     data = sets.load(given)
     raw = sets.raw_tags(given, data)
     if raw is None:
-        raise UserError(f"{data.source.name} has no raw tags to merge; set dataset to one that has, or leave tags out")
+        raise UserError(f"{data.source.name} has no raw tags to merge; set dataset to one that has")
     table = given.words or raw.words
     if not table:
         raise UserError(f"{data.source.name} comes without word vectors; give some by --words")

@@ -1,4 +1,5 @@
 """Vectors of words, and of tags that are made of them."""
+import gzip
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ class Words(NamedTuple):
 def read(path):
     """The `Words` at `path`: a .npz file with `words`, str [V], and `vectors`, float [V, D]; or what gensim loads,
     word2vec's .bin and .bin.gz (GoogleNews) or a text of a word and its numbers a line (GloVe, with or without
-    word2vec's first line).
+    word2vec's first line), which may be .gz.
 
     Raises UserError where there is no such file, it cannot be read or its vectors do not fit, and, for gensim's kinds,
     where gensim is not installed.
@@ -73,7 +74,8 @@ def _by_gensim(path):
     if ".bin" in Path(path).suffixes:
         table = KeyedVectors.load_word2vec_format(path, binary=True)
     else:
-        with open(path, encoding="utf8") as file:
+        opened = gzip.open if Path(path).suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf8") as file:
             no_header = len(file.readline().split()) != 2
         table = KeyedVectors.load_word2vec_format(path, binary=False, no_header=no_header)
     return table.index_to_key, table.vectors
