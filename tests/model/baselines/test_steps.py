@@ -120,3 +120,22 @@ def test_bgdh_weighs_bits_and_embedding(session, compute):
     rounding = ((u - np.sign(u)) ** 2).mean()
     np.testing.assert_allclose(losses[1:], [alike, rounding, graph, of_labels], rtol=1e-4)
     assert losses.total == pytest.approx(alike + 0.7 * rounding + 0.3 * (graph + of_labels), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["pqn", "subic", "dqn", "bgdh", "cnnh", "ninh"])
+def test_two_steps_and_codes_of_the_sample_s_pictures(session, sample, method):
+    """Three labelled pictures of each of two classes, and six others, by a layer on their GIST."""
+    made, row = config.METHODS[method](n_bits=12, backbone="gist"), METHODS[method]
+    classes = sample.labels[sample.labelled].argmax(1)
+    rows = {"labelled": np.concatenate([sample.labelled[classes == k][:3] for k in (0, 1)]),
+            "unlabelled": sample.unlabelled[:6]}
+    batches = {role: Batch(tf.constant(sample.images[rows[role]]), tf.constant(sample.labels[rows[role]]), tf.range(6),
+                           6) for role in row.draws}
+    losses, averages = row.losses(batches, made, tf.train.get_or_create_global_step())
+    graph = row.optimise(losses, averages, made, 10)
+    found = row.retrieval(batches["labelled"].images, made)
+    session.run(tf.global_variables_initializer())
+    totals = [session.run([graph.losses.total, graph.step])[0] for _ in range(2)]
+    _, codes, codebooks = session.run(found)
+    assert np.isfinite(totals).all() and all(totals)
+    assert codes.shape == (6, 3) and codes.dtype == np.uint8 and codes.max() < codebooks.shape[1] == 16
