@@ -27,6 +27,37 @@ def test_lear_s_vectors_to_their_last_digit(compute):
     np.testing.assert_allclose(made[0], found["gist"], rtol=0, atol=5.1e-5)
 
 
+def by_numpy(image):
+    """LMgist.m's steps for one image, uint8 [32, 32, 3], band by band and block by block: float64 [512]."""
+    def frequencies(side):
+        return np.meshgrid(*2 * [np.fft.ifftshift(np.arange(side) - side // 2)])
+
+    def filtered(x, transfer):
+        return np.fft.ifft2(np.fft.fft2(x) * transfer)
+
+    x = image.mean(2) - image.mean(2).min()
+    x = np.pad(np.log(255 * x / x.max() + 1), 5, mode="symmetric")
+    across, down = frequencies(42)
+    low_pass = np.exp(-np.log(2) * (across ** 2 + down ** 2) / 4 ** 2)
+    x = x - filtered(x, low_pass).real
+    x = (x / (0.2 + np.sqrt(np.abs(filtered(x ** 2, low_pass)))))[5:-5, 5:-5]
+    x, (across, down), found = np.pad(x, 32, mode="symmetric"), frequencies(96), []
+    for scale in range(4):
+        for number in range(8):
+            turned = np.arctan2(down, across) + np.pi * number / 8
+            turned -= 2 * np.pi * (turned > np.pi)
+            away = np.hypot(across, down) / 96 / (0.3 / 1.85 ** scale) - 1
+            band = np.exp(-3.5 * away ** 2 - 2 * np.pi * turned ** 2)
+            energy = np.abs(filtered(x, band))[32:-32, 32:-32]
+            found += [energy[8 * row:8 * row + 8, 8 * column:8 * column + 8].mean()
+                      for column in range(4) for row in range(4)]
+    return np.array(found)
+
+
+def test_lmgist_s_stretch_and_extension(compute, pictures):
+    np.testing.assert_allclose(of(compute, pictures), [by_numpy(picture) for picture in pictures], atol=2e-6)
+
+
 def test_brightness_and_contrast_of_the_whole_do_not_count(compute, pictures):
     made = of(compute, pictures)
     assert made.shape == (3, 512) and made.std() > 0.01
