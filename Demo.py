@@ -9,6 +9,7 @@
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
     python Demo.py --method=wsdhq --tag=horse               # for a word, by a method that learns from tags
     python Demo.py --serve                                  # in the browser (requirements-web.txt)
+    python Demo.py --serve --database=codes.npz             # your own pictures there, a file or a folder of shards
 
 It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
 else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
@@ -26,9 +27,8 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own
-from utils.cluster.searching import opened
-from utils.data import embeddings, pictures
-from utils.retrieval import by_tag, evaluation, metrics, search
+from utils.data import pictures
+from utils.retrieval import by_tag, evaluation, metrics, own, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
@@ -52,7 +52,7 @@ class Options(Own):
 
     database: str = ""
     """A database of your own pictures or vectors to search in, made by `python encode.py`, a file or a folder of
-    shards; needs --image."""
+    shards; needs --image or --serve."""
 
     ray: str = ""
     """Ray cluster whose actors hold the shards: "auto" is the one that runs, "local" one on this machine alone."""
@@ -131,7 +131,7 @@ def evaluate(config):
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
     place = data.query[config.query]
-    asking = own(config) if config.image else data.images[place]
+    asking = own.asked_for(config) if config.image else data.images[place]
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
     checkpoint, config = folder.chosen(config, data.source)
@@ -192,18 +192,8 @@ def draw_tag(config, data, tag, found, images, titles):
     return figure
 
 
-def own(config):
-    """What the user asks for: a picture, uint8 [H, W, 3], or with a network on vectors a vector, float [D]."""
-    if config.backbone != "embeddings":
-        return pictures.read(config.image, config.image_size)
-    vectors = embeddings.read_vectors(config.image)
-    if len(vectors) != 1:
-        raise errors.UserError(f"{config.image} holds {len(vectors)} vectors; give one to search for, [1, D]")
-    return vectors[0]
-
-
 def draw_own(config, asking, images, titles):
-    """Draw the images found for what the user asks for, as `own` gives it. Returns the figure's path."""
+    """Draw the images found for what the user asks for, as `own.asked_for` gives it. Returns the figure's path."""
     figure = f"retrieval_result_{Path(config.image).stem}.png"
     figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images, titles,
                         [None] * len(titles))
@@ -216,35 +206,40 @@ def search_own(config):
         raise errors.UserError(f"tag is {config.tag}, but a database of your own is searched by a picture; leave tag "
                                "out, or database")
     if config.serve:
-        raise errors.UserError("--serve shows a data set's gallery, and no database of your own; leave one of them out")
+        return serve_own(config)
     if not config.image:
-        raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE")
-    asking = own(config)
-    database, find = opened(config.database, config.ray)
-    checkpoint, config = folder.chosen(config)
-    for key, value in made_of(config, checkpoint).items():
-        if database.made_of.get(key) != value:
-            this = checkpoint if key == "checkpoint" else f"{key}={value}"
-            raise errors.UserError(f"{config.database} was not made with {this}; make it again with "
-                                   "python encode.py, or set that as it was")
+        raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE, "
+                               "or --serve")
+    asking = own.asked_for(config)
+    database, find, checkpoint, config = own.opened(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
     distances, places = find(feature[np.newaxis], SHOWN)
-    source = Path(database.made_of["images"])
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
-    if asking.ndim == 1:
-        images = [None] * len(names)
-    elif database.names is None:
-        array = pictures.read_array(source, config.image_size) if source.exists() else ()
-        images = [array[i] if i < len(array) else None for i in places[0]]
-    else:
-        images = [pictures.read(source / name, config.image_size) if (source / name).exists() else None
-                  for name in names]
+    images = own.shown(database, places[0], config)
     figure = draw_own(config, asking, images,
                       [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)])
     for name, distance in zip(names, distances[0], strict=True):
         print(f"{distance:.4f} {name}")
     print(f"ranked list: {figure}")
+
+
+def serve_own(config):
+    """Show the user's own pictures or vectors in the browser."""
+    if config.image:
+        raise errors.UserError(f"image is {config.image}, and --serve takes pictures in the browser; leave one of them "
+                               "out")
+    page = gallery_page()
+    listening = page.listen(config.host, config.port)
+    database, find, checkpoint, config = own.opened(config)
+    data = own.data(database, config)
+    with tf.Graph().as_default(), machine.session(config) as session:
+        encoder = Encoder(config, session, checkpoint, like=data.images)
+        about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
+                 "data": config.database}
+        gallery = page.Gallery(data, database, encoder, np.empty((0, 0), np.float32), config.image_size, about,
+                               find=find)
+        page.serve(gallery, listening, f"{config.database.rstrip('/')}.map.npz", config.seed)
 
 
 def main():

@@ -3,6 +3,7 @@
     gpq train --n_book=6 --model_save_path=models/short
     gpq demo --query=307
     gpq encode --images=folder --out=codes.npz
+    gpq faiss codes.npz codes.faiss
     gpq pretrain | reproduce | data    # and each has --help
 
 Data and models are read and written below the folder in which it is called. `pip install -e .` in the repository leaves
@@ -15,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCRIPTS = {"train": "train.py", "demo": "Demo.py", "encode": "encode.py", "pretrain": "pretrain.py",
            "reproduce": "reproduce.py"}
-MODULES = {"data": "utils.data"}
+MODULES = {"data": "utils.data", "faiss": "utils.retrieval.faiss"}
 
 
 def main():

@@ -24,6 +24,7 @@ method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
 
 PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
+SMALL = "modified_vgg", "resnet18"  # made for pictures of 32 pixels a side; of 256 they take 64 times as much
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
 
 
@@ -173,13 +174,13 @@ class Config(Settings):
     def implied(cls, given):
         """{setting: value} of what the settings `given` imply of others: vectors are a data set and have a network of
         their own, and that has no pretrained weights; EfficientNet-Lite's are not in a .mat file; data sets of pictures
-        have a size, Corel5k its classes."""
+        have a size, where the network is not one for small ones, Corel5k its classes."""
         dataset, backbone, path, truth = (given.get(name, cls.model_fields[name].default)
                                           for name in ("dataset", "backbone", "embeddings", "truth"))
         if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
             return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
         weights = {"ImagNet_pretrained_path": ""} if backbone in LITE else {}
-        size = {"image_size": 256} if dataset in PICTURES else {}
+        size = {"image_size": 256} if dataset in PICTURES and backbone not in SMALL else {}
         classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
         return weights | size | classes
 

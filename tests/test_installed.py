@@ -40,7 +40,8 @@ def gpq(monkeypatch, *arguments):
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("arguments, shown", [
     ([], "gpq train"), (["--help"], "gpq demo"), (["reproduce", "--help"], "python reproduce.py figure3"),
-    (["data", "--help"], "python -m utils.data fetch"), (["encode", "--help"], "python encode.py")])
+    (["data", "--help"], "python -m utils.data fetch"), (["encode", "--help"], "python encode.py"),
+    (["faiss", "--help"], "python -m utils.retrieval.faiss codes.npz codes.faiss")])
 def test_a_verb_is_a_script(monkeypatch, capsys, arguments, shown):
     with pytest.raises(SystemExit) as ended:
         gpq(monkeypatch, *arguments)

@@ -1,13 +1,19 @@
 """Demo.py --serve: from the shipped checkpoint to an answer, and what it refuses."""
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import Demo
+import encode
 from utils import page
+from utils.cluster import shards
 from utils.errors import UserError
+from utils.page import atlas
+from utils.retrieval.database import Database
 from utils.settings import from_command_line
 
 
@@ -46,6 +52,65 @@ def test_what_the_page_needs_is_told_of(monkeypatch):
         Demo.gallery_page()
 
 
-def test_a_database_of_ones_own_is_not_served():
-    with pytest.raises(UserError, match="leave one of them out"):
-        Demo.search_own(options("--database=mine.npz"))
+@pytest.fixture
+def mine(sample, tmp_path, monkeypatch):
+    """A folder `mine` of 20 pictures, one of them in a folder below, and an array of the same."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine/sub").mkdir(parents=True)
+    np.save("mine.npy", sample.images[sample.gallery[:500:25]])
+    for number, image in enumerate(np.load("mine.npy")):
+        Image.fromarray(image).save(f"mine/{'sub/' * (number == 7)}{number:02}.png")
+
+
+SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3", "--follow=paper"]
+
+
+@pytest.mark.parametrize("images, out", [("mine", "codes/"), ("mine.npy", "codes.npz")])
+def test_a_database_of_ones_own_is_served(mine, monkeypatch, images, out):
+    """A folder of shards and a file; a picture asks by its number and by its file."""
+    server = pytest.importorskip("utils.page.server")
+    monkeypatch.setattr(shards, "SMALLEST", 8)
+    monkeypatch.setattr(sys, "argv", ["encode", *SHIPPED, f"--images={images}", f"--out={out}"])
+    encode.main()
+    served = []
+
+    def serve(gallery, listening, path, seed):
+        client = server.application(gallery, *atlas.atlas(gallery.database, path, seed)).test_client()
+        with open("mine/03.png", "rb") as file:
+            upload = client.post("/search", data={"picture": (file, "03.png")}).json
+        served.append(gallery)
+        page, drawn = client.get("/").text, client.get("/map").json
+        assert "12 bits" in page and "by-query" not in page and len(drawn) == 20
+        assert {row[3] for row in drawn} == {-1}
+        for name, number in (("03.png", 3), ("sub/07.png", 19)):
+            number = number if images == "mine" else int(Path(name).stem)
+            answer = client.get(f"/search?picture={number}").json
+            nearest = [one for one in answer["found"] if one["distance"] == answer["found"][0]["distance"]]
+            assert number in [one["number"] for one in nearest] and len(answer["found"]) == 20
+            assert {one["right"] for one in answer["found"]} == {None}
+            assert answer["found"][0]["title"].endswith(".png") == (images == "mine")
+            assert client.get("/" + answer["picture"]).mimetype == "image/png"
+            if name == "03.png":
+                assert [one["number"] for one in upload["found"]] == [one["number"] for one in answer["found"]]
+        assert client.get("/search?query=0").status_code == 400
+
+    monkeypatch.setattr(server, "serve", serve)
+    Demo.search_own(from_command_line(Demo.Options, [*SHIPPED, "--serve", "--port=0", f"--database={out}"]))
+    assert served and Path(f"{out.rstrip('/')}.map.npz").exists()
+
+
+def test_what_cannot_be_served_is_said(mine, monkeypatch):
+    pytest.importorskip("utils.page.server")
+    monkeypatch.setattr(sys, "argv", ["encode", *SHIPPED, "--images=mine.npy", "--out=codes.npz"])
+    encode.main()
+    own = [*SHIPPED, "--serve", "--port=0", "--database=codes.npz"]
+    with pytest.raises(UserError, match="--serve takes pictures in the browser; leave one of them out"):
+        Demo.search_own(from_command_line(Demo.Options, [*own, "--image=mine/03.png"]))
+    np.save("mine.npy", np.load("mine.npy")[:9])
+    with pytest.raises(UserError, match="codes.npz is of 20 pictures or vectors, and .*mine.npy has 9 now; make"):
+        Demo.search_own(from_command_line(Demo.Options, own))
+    kept = Database.load("codes.npz")
+    del kept.made_of["images"]
+    kept.save("codes.npz")
+    with pytest.raises(UserError, match="codes.npz is of a data set and not of pictures of your own; leave --database"):
+        Demo.search_own(from_command_line(Demo.Options, own))

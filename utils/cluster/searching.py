@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.cluster import parts, rays
-from utils.cluster.shards import Names, Store
+from utils.cluster.shards import Column, Store
 from utils.errors import UserError
 from utils.retrieval import search
 from utils.retrieval.database import Database
@@ -62,8 +62,9 @@ class Shards:
     """A gallery of N pictures in a folder, held by actors of the Ray cluster at `address`, or by this process where
     that is "". What is found depends neither on that nor on how the gallery is cut.
 
-    made_of: what made the codes, JSON-able. names: str [N], or what stands for them, or None. Raises UserError where a
-    shard is missing, cannot be read, or was made by something else, and as `rays.connected`.
+    codes and names: what stands for uint8 [N, M] and str [N], a `shards.Column` each, or names None. codebooks, added,
+    made_of: as of a Database. Raises UserError where a shard is missing, cannot be read, or was made by something else,
+    and as `rays.connected`.
     """
 
     def __init__(self, folder, address=""):
@@ -74,12 +75,13 @@ class Shards:
                             "one; run the same python encode.py again, it goes on")
         counts, named, _ = zip(*map(store.about, range(len(store))), strict=True)
         firsts = np.concatenate([[0], np.cumsum(counts)])
-        self._count, self.made_of = int(firsts[-1]), store.head.made_of
-        self.names = Names(store, firsts[:-1]) if named[0] else None
+        self.codes = Column(store.codes, firsts)
+        self.names = Column(store.names, firsts) if named[0] else None
+        self.codebooks, self.added, self.made_of = store.head.codebooks, store.head.added, store.head.made_of
         self.held = Actors(store, firsts, address) if address else Here(store, firsts)
 
     def __len__(self):
-        return self._count
+        return len(self.codes)
 
     def search(self, queries, n):
         """The n nearest pictures of each query, nearest first, equal distances in gallery order.

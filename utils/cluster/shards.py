@@ -147,16 +147,23 @@ class Store(NamedTuple):
                 file.unlink()
 
 
-class Names:
-    """Stands in for str [N], the names of all pictures of a Store: `names[place]` reads them as they are asked for.
+class Column:
+    """Stands in for an array of N rows, what a Store keeps of each picture: `column[place]`, or of places int [n],
+    reads it as it is asked for.
 
-    firsts: int64 [S], the place of each shard's first picture.
+    read: (number of a shard) -> an array, a row a picture of it. firsts: int64 [S + 1], the place of each shard's first
+    picture, and N.
     """
 
-    def __init__(self, store, firsts):
+    def __init__(self, read, firsts):
         self._firsts = firsts
-        self._shard = functools.lru_cache(maxsize=16)(store.names)
+        self._shard = functools.lru_cache(maxsize=16)(read)
+
+    def __len__(self):
+        return int(self._firsts[-1])
 
     def __getitem__(self, place):
+        if np.ndim(place):
+            return np.stack([self[each] for each in place])
         number = int(np.searchsorted(self._firsts, place, "right")) - 1
         return self._shard(number)[place - self._firsts[number]]

@@ -1,5 +1,8 @@
 """A user's own pictures: files of any format, size and mode to the uint8 [32, 32, 3] that F takes."""
+import collections
+import functools
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ from PIL import Image, ImageOps
 from utils.errors import UserError
 
 WRONG = ValueError, SyntaxError, Image.DecompressionBombError  # what Pillow raises of a damaged file, besides OSError
+OTHERS = {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".raf", ".svg"}  # Pillow may lack
 
 
 def read(path, size):
@@ -50,14 +54,31 @@ def to_rgb(picture):
 
 def below(folder):
     """The pictures in a folder and its subfolders, by the ending of their names: str [N], paths from the folder, in
-    order. Raises UserError where there are none."""
-    kinds, names = Image.registered_extensions(), []
-    for place, _, files in os.walk(folder):
+    order. Folders that are links or cannot be entered, and pictures of a kind that Pillow does not read, are left out
+    and told of on stderr, once. Raises UserError where there are none."""
+    kinds, names, others = Image.registered_extensions(), [], collections.Counter()
+    for place, folders, files in os.walk(folder, onerror=lambda error: _tell(
+            f"{error.filename} cannot be read and is left out: {error.strerror}")):
+        for linked in filter(os.path.islink, (os.path.join(place, name) for name in folders)):
+            _tell(f"{linked} is a link to a folder and is left out; put the folder itself there")
         inside = Path(place).relative_to(folder)
-        names += [(inside / file).as_posix() for file in files if os.path.splitext(file)[1].lower() in kinds]
+        for file in files:
+            kind = os.path.splitext(file)[1].lower()
+            if kind in kinds:
+                names.append((inside / file).as_posix())
+            elif kind in OTHERS:
+                others[kind] += 1
+    for kind, count in sorted(others.items()):
+        _tell(f"{folder}: {count} pictures that end in {kind} are left out, which Pillow does not read here")
     if not names:
         raise UserError(f"the folder {folder} holds no pictures; give one that does")
     return np.sort(np.array(names))
+
+
+@functools.cache
+def _tell(sentence):
+    """Say it on stderr, but once: a folder is looked through several times in a run."""
+    print(sentence, file=sys.stderr)
 
 
 def read_array(path, size):

@@ -1,4 +1,5 @@
 """A map of a gallery: where its codes lie in the plane, found once and kept beside the database."""
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -21,11 +22,12 @@ def atlas(database, path, seed):
     share a point. It is read from the .npz file at `path` where that was made of the same database, else made anew and
     kept there; a path that cannot be written is told of and left.
     """
-    made = json.dumps({**database.made_of, "shown": SHOWN, "seed": seed})
+    places = np.unique(np.linspace(0, len(database.codes) - 1, SHOWN).astype(np.int64))
+    chosen = database.codes[places]
+    made = json.dumps({**database.made_of, "codes": hashlib.sha256(chosen).hexdigest(), "seed": seed})
     if (kept := _kept(path, made)) is not None:
         return kept
-    places = np.unique(np.linspace(0, len(database.codes) - 1, SHOWN).astype(np.int64))
-    codes, inverse, *_ = distinct(database.codes[places])
+    codes, inverse, *_ = distinct(chosen)
     points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
                      if len(codes) > 1 else np.zeros((1, 2), np.float32))[inverse]
     whole = io.BytesIO()

@@ -3,6 +3,7 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -24,12 +25,18 @@ class Gallery:
     and by no file's name. Queries are the data set's, 0 to Q - 1."""
 
     data: Data
-    database: Database  # of data.gallery
+    database: Database  # of data.gallery, or what stands for one, as utils.cluster.searching.Shards
     encode: Callable  # (uint8 [1, size, size, 3] or float [1, D]) -> (features float32 [1, d], codes)
     queries: np.ndarray  # float32 [Q, d], the features of data.query
     size: int  # pixels a side that pictures are brought to
     about: dict[str, str]  # what the page's head says: method, checkpoint, mAP, seconds
     word: Callable | None = None  # (str) -> (features float32 [d], bool [N]: who has it); None where there are no tags
+    find: Callable | None = None  # (queries float32 [Q, d], n) -> (D, I), as `search.search`; None for that itself
+
+    @cached_property
+    def labels(self):
+        """bool [N, L], of the images."""
+        return self.data.labels[self.data.gallery]
 
     @property
     def takes_pictures(self):
@@ -89,11 +96,12 @@ class Gallery:
         right: bool [N], who is like the query; None where nobody knows. began: when encoding did, if it had to be.
         """
         encoded = time.perf_counter()
-        distances, places = search.search(self.database, feature[np.newaxis], MOST)
-        known = self.database.labels.any(1)
+        asking = feature[np.newaxis]
+        distances, places = self.find(asking, MOST) if self.find else search.search(self.database, asking, MOST)
+        known = self.labels[places[0]].any(1)
         found = [{"number": int(i), "picture": f"gallery/{i}.png", "title": self._classes(self.data.gallery[i]),
-                  "distance": round(float(d), 4), "right": bool(right[i]) if right is not None and known[i] else None}
-                 for d, i in zip(distances[0], places[0], strict=True)]
+                  "distance": round(float(d), 4), "right": bool(right[i]) if right is not None and has else None}
+                 for d, i, has in zip(distances[0], places[0], known, strict=True)]
         return {"title": title, "picture": picture, "found": found,
                 "encoding": _milliseconds(encoded - began) if began else None,
                 "searching": _milliseconds(time.perf_counter() - encoded)}
@@ -102,10 +110,11 @@ class Gallery:
         """bool [N], who of the gallery shares a label with the image at `place` of the data, or None where it has none.
         """
         labels = self.data.labels[place]
-        return self.database.labels[:, labels].any(1) if labels.any() else None
+        return self.labels[:, labels].any(1) if labels.any() else None
 
     def _classes(self, place):
-        return ", ".join(self.data.class_names[k] for k in np.flatnonzero(self.data.labels[place])) or "unlabelled"
+        classes = ", ".join(self.data.class_names[k] for k in np.flatnonzero(self.data.labels[place]))
+        return classes or ("unlabelled" if self.data.names is None else str(self.data.names[place]))
 
 
 def uploaded(file, name, size):

@@ -1,14 +1,14 @@
 """The gallery as a page: `python Demo.py --serve`.
 
-Flask and a page of plain HTML, CSS and JavaScript: nothing comes from elsewhere, and by its Content-Security-Policy
-the browser refuses what would. Images are asked for by their number and encoded anew from the data, so that no address
-leads to a file but those of static/.
+Flask and a page of plain HTML, CSS and JavaScript, and not Gradio: that brings dozens of packages, reports its use
+unless told not to, and has pages that ask other sites for fonts and scripts. Here nothing comes from elsewhere, and by
+its Content-Security-Policy the browser refuses what would. Images are asked for by their number and encoded anew from
+the data, so that no address leads to a file but those of static/.
 """
 import ipaddress
 import logging
 import socket
 
-import numpy as np
 from flask import Flask, Response, jsonify, render_template, request
 from matplotlib.colors import to_hex
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -38,8 +38,8 @@ def application(gallery, places, points, host="127.0.0.1"):
     if ipaddress.ip_address(host).is_loopback:
         app.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost", "[::1]"]
     data = gallery.data
-    labels = gallery.database.labels[places]
-    classes = np.where(labels.any(1), labels.argmax(1), -1)
+    labels = gallery.labels[places]
+    classes = [int(row.argmax()) if row.any() else -1 for row in labels]
     colours = [to_hex(figures.CLASSES[k % len(figures.CLASSES)]) for k in range(len(data.class_names))]
 
     @app.get("/")

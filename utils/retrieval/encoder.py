@@ -73,7 +73,8 @@ class Encoder:
         ONNX, both of which take `images`, [B, ...] of what this encoder takes, to `features`, float32 [B, D], and
         `codes`, uint8 [B, M].
 
-        Raises UserError where it is there already or cannot be written, and for .onnx where tf2onnx is not installed.
+        Raises UserError where it is there already or cannot be written, and for .onnx where tf2onnx is not installed or
+        ONNX lacks an operation.
         """
         if Path(path).exists():
             raise UserError(f"{path} is there already; remove it, or choose another name")
@@ -94,6 +95,7 @@ class Encoder:
 def _to_onnx(session, path, given, found):
     """As tf.saved_model.simple_save, to a file for ONNX."""
     try:
+        import onnx
         from tf2onnx.convert import from_graph_def
     except ImportError as error:
         raise UserError("tf2onnx is not installed; pip install -r requirements-onnx.txt") from error
@@ -102,6 +104,10 @@ def _to_onnx(session, path, given, found):
         session, session.graph.as_graph_def(), [tensor.op.name for tensor in found.values()])
     model, _ = from_graph_def(constant, input_names=list(names[0]), output_names=list(names[1]), opset=17,
                               tensors_to_rename=names[0] | names[1])
+    lacking = sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)})
+    if lacking:  # GIST's Fourier transforms, which tf2onnx leaves as they are
+        raise UserError(f"ONNX has no {', '.join(lacking)}, which this encoder needs; write a SavedModel, to a name "
+                        "that does not end in .onnx")
     with files.whole(path) as file:
         file.write(model.SerializeToString())
 

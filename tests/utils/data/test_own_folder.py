@@ -114,6 +114,13 @@ def test_other_mistakes(photos, tmp_path):
         own_folder.load(photos)
 
 
+@pytest.mark.parametrize("more, side", [([], 32), (["--backbone=efficientnet_lite0"], 256), (["--method=spq"], 32),
+                                        (["--method=itq"], 256), (["--image_size=64"], 64)])
+def test_a_network_for_small_pictures_is_given_small_ones(photos, more, side):
+    """Of 256 pixels a side a step of the paper's network would take tens of gigabytes."""
+    assert from_command_line(train.Options, ["--dataset=folder", f"--data_dir={photos}", *more]).image_size == side
+
+
 def test_from_a_folder_to_an_map(photos, tmp_path):
     """Found classes, a training of a shallow method, and retrieval from the pictures as they are decoded."""
     arguments = ["--method=itq", "--n_bits=8", "--dataset=folder", f"--data_dir={photos}", "--image_size=64",

@@ -1,4 +1,6 @@
 """Reading a user's pictures, and drawing a ranked list of them."""
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,6 +79,32 @@ def test_a_folder_and_its_subfolders_are_read_in_the_order_of_its_names(tmp_path
     images, names = lazy.read_all(tmp_path, 32)
     assert list(names) == ["C.JPG", "a.bmp", "b.png", "b/0.png"]
     np.testing.assert_allclose(images[:].mean((1, 2, 3)), [150, 50, 100, 200], atol=2)
+
+
+def test_what_a_folder_leaves_out_is_told_of_once(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "mine"
+    for inner in ("closed", "open"):
+        (folder / inner).mkdir(parents=True)
+    for name in ("a.png", "open/b.png", "c.xyz"):
+        Image.new("RGB", (8, 8)).save(folder / name, "PNG")
+    (folder / "linked").symlink_to(folder / "open", target_is_directory=True)
+    for name in ("d.HEIC", "open/e.heic"):
+        (folder / name).touch()
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    for _ in range(2):
+        assert pictures.below(folder).tolist() == ["a.png", "open/b.png"]
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(said) == sorted([
+        f"{folder}/closed cannot be read and is left out: Permission denied",
+        f"{folder}/linked is a link to a folder and is left out; put the folder itself there",
+        f"{folder}: 2 pictures that end in .heic are left out, which Pillow does not read here"])
 
 
 @pytest.mark.parametrize("array", [

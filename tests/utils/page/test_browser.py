@@ -14,6 +14,11 @@ pytestmark = pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver
 COUNT = "return document.querySelectorAll('#found li').length"
 SLIDE = "const it = document.getElementById('count'); it.value = 40; it.dispatchEvent(new Event('input'))"
 ASKED = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+DROP = """fetch('gallery/44.png').then(response => response.blob()).then(picture => {
+  const dragged = new DataTransfer();
+  dragged.items.add(new File([picture], 'dropped.png'));
+  document.getElementById('drop').dispatchEvent(new DragEvent('drop', {dataTransfer: dragged, cancelable: true}));
+})"""
 INKED = """const it = document.getElementById('map'), side = it.width;
 const bytes = it.getContext('2d').getImageData(0, 0, side, side).data;
 let inked = 0;
@@ -79,6 +84,11 @@ def test_a_picture_is_dropped_and_searched_for_and_clicked_on(browser, address, 
     titled("picture ")
     browser.execute_script(SLIDE)
     assert browser.execute_script(COUNT) == 40 and "of 40 right" in element("#summary").text
+
+    browser.execute_script(DROP)
+    titled("dropped.png")
+    nearest = shown.by_member(44)["found"][0]["picture"]
+    assert element("#found img").get_attribute("src") == address + nearest
 
     element("#query").clear()
     element("#query").send_keys("12\n")

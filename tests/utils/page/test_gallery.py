@@ -44,11 +44,11 @@ def test_a_picture_of_the_gallery_asks_alike_by_its_number_and_by_its_file(asked
 
 
 def test_who_has_no_label_is_neither_right_nor_wrong(asked):
-    labels = asked.database.labels.copy()
+    labels = asked.data.labels.copy()
     first = asked.by_query(0)["found"][0]["number"]
-    labels[first] = False
-    database = Database(asked.database.codes, asked.database.codebooks, labels, {})
-    found = Gallery(asked.data, database, asked.encode, asked.queries, 32, {}).by_query(0)["found"]
+    labels[asked.data.gallery[first]] = False
+    data = asked.data._replace(labels=labels)
+    found = Gallery(data, asked.database, asked.encode, asked.queries, 32, {}).by_query(0)["found"]
     assert [one["number"] for one in found if one["right"] is None] == [first]
 
 

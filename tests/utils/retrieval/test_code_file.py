@@ -65,6 +65,20 @@ def test_a_cut_run_goes_on_and_names_what_cannot_be_read(folder, tmp_path, capsy
     assert "c.npy.part: goes on after 6 of 10 pictures" in said.out and "pictures/s" in said.out
 
 
+def test_what_is_done_is_on_the_disk_before_the_next_batch_is(folder, tmp_path):
+    """So that kill -9, after which nothing is written any more, loses one batch."""
+    sizes = []
+
+    class Watched(Sums):
+        def batches(self, *arguments, **more):
+            for made in super().batches(*arguments, **more):
+                sizes.append((tmp_path / "c.npy.part").stat().st_size)
+                yield made
+
+    found = code_file.kept(tmp_path / "c.npy", Watched(), lazy.read_all(folder, 32, leave_out=True)[0], {})
+    assert np.diff(sizes).tolist() == [3 * found.dtype.itemsize] * 3
+
+
 def test_a_changed_picture_begins_anew_once_the_file_is_whole(folder, tmp_path):
     for changed, seen in ((False, [0, 3, 6, 9]), (False, []), (True, [0, 3, 6, 9])):
         if changed:

@@ -9,6 +9,7 @@ import encode
 from model.tf1 import tf
 from utils.data import cifar10
 from utils.errors import UserError
+from utils.retrieval import encoder
 from utils.retrieval.encoder import Encoder
 from utils.settings import from_command_line
 from utils.training import folder
@@ -55,6 +56,17 @@ def test_onnx(seen, tmp_path, monkeypatch):
     running = onnxruntime.InferenceSession(tmp_path / "encoder.onnx")
     check(running.run(["features", "codes"], {"images": seen[0]}), seen)
     assert [file.name for file in tmp_path.iterdir()] == ["encoder.onnx"]
+
+
+def test_what_onnx_lacks_is_said(tmp_path):
+    """GIST's Fourier transforms, which tf2onnx would leave in a file that nothing can run."""
+    pytest.importorskip("tf2onnx")
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.placeholder(tf.float32, [None, 4, 4], "given")
+        found = tf.abs(tf.signal.fft2d(tf.cast(given, tf.complex64)), "found")
+        with pytest.raises(UserError, match="ONNX has no .*FFT2D, .*write a SavedModel"):
+            encoder._to_onnx(session, tmp_path / "e.onnx", {"images": given}, {"features": found})
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_takes_nothing_that_it_would_not_heed(monkeypatch):

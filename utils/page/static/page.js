@@ -115,14 +115,16 @@ function nearest(event) {
   return best;
 }
 
-at("by-query").onsubmit = event => {
-  event.preventDefault();
-  ask(`search?query=${at("query").value}`);
-};
-at("any").onclick = () => {
-  at("query").value = Math.floor(Math.random() * document.body.dataset.queries);
-  ask(`search?query=${at("query").value}`);
-};
+if (at("by-query")) {
+  at("by-query").onsubmit = event => {
+    event.preventDefault();
+    ask(`search?query=${at("query").value}`);
+  };
+  at("any").onclick = () => {
+    at("query").value = Math.floor(Math.random() * document.body.dataset.queries);
+    ask(`search?query=${at("query").value}`);
+  };
+}
 if (at("by-word")) {
   at("by-word").onsubmit = event => {
     event.preventDefault();
@@ -158,4 +160,4 @@ fetch("map").then(response => response.json()).then(given => {
   points = given;
   drawMap();
 });
-ask("search?query=0");
+ask(at("by-query") ? "search?query=0" : "search?picture=0");
