@@ -16,8 +16,8 @@ from utils.methods import METHODS
 from utils.session import checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by.
-USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "input_side", "n_CLASSES", "n_book",
-       "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
+USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "image_size", "input_side", "n_CLASSES",
+       "n_book", "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
 
 
 @contextlib.contextmanager
@@ -151,14 +151,14 @@ def chosen(config, source=None):
 
 
 def check_use(checkpoint, config, source=None):
-    """UserError where the JSON beside `checkpoint` tells of another method, protocol, known classes or data than it is
-    about to be searched with; source: the data's, or None for pictures of a user's own. A checkpoint without JSON, such
-    as the release's, is taken as it is."""
+    """UserError where the JSON beside `checkpoint` tells of another method, size of pictures, protocol, known classes
+    or data than it is about to be searched with; source: the data's, or None for pictures of a user's own. A checkpoint
+    without JSON, such as the release's, is taken as it is."""
     kept = about(checkpoint)
     if kept is None:
         return
     before = settings.completed(kept["settings"], type(config))
-    names = {"method", "n_bits"} if source is None else {"method", "n_bits", "dataset", "protocol"}
+    names = {"method", "n_bits", "image_size"} | (set() if source is None else {"dataset", "protocol"})
     if source is not None and before.get("protocol") == 2:
         names.add("known_classes")
     for name, was, now in settings.differences(before, config, names):

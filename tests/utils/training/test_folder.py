@@ -214,6 +214,13 @@ def test_a_checkpoint_is_not_searched_by_against_its_json(session, tmp_path, was
     check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)  # pictures of the user's own
 
 
+def test_pictures_of_ones_own_are_brought_to_the_size_that_was_trained_on(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, image_size=64)
+    with pytest.raises(UserError, match="trained with image_size=64 and the settings say 32; set image_size=64"):
+        check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)
+    check_use(tmp_path / "12bits.ckpt", searching(tmp_path, image_size=64), None)
+
+
 def test_a_checkpoint_of_another_method_or_other_data(session, tmp_path):
     path = tmp_path / "12bits.ckpt"
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
