@@ -54,7 +54,7 @@ NETWORKS = {
     "cnn_f": Network(cnn_f, "CNN_F", multiply_adds=721e6, pflop_per_hour=0.39),
     "alexnet": Network(alexnet.alexnet, "AlexNet", multiply_adds=721e6, pflop_per_hour=0.39,
                        standardise=alexnet.standardise, view=alexnet.view, look=alexnet.ten_crops),
-    "resnet18": Network(resnet18, "resnet18", multiply_adds=556e6, pflop_per_hour=0.97, standardise=unit_range),
+    "resnet18": Network(resnet18, "resnet18", multiply_adds=556e6, pflop_per_hour=1.06, standardise=unit_range),
     "efficientnet_lite0": _lite(0, multiply_adds=384e6, pflop_per_hour=0.22),
     "efficientnet_lite1": _lite(1, multiply_adds=501e6, pflop_per_hour=0.24),
     "efficientnet_lite2": _lite(2, multiply_adds=575e6, pflop_per_hour=0.26),
