@@ -1,10 +1,8 @@
-"""The scripts as commands: the shipped checkpoint, another method, and mistakes that end in one sentence."""
-import json
+"""The scripts as commands: another method, and mistakes that end in one sentence."""
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -63,19 +61,6 @@ def test_a_mistake_leaves_tensorflow_silent(tmp_path):
     assert done.returncode == 2
     (said,) = sentences(done.stderr)
     assert "nowhere.ckpt" in said
-
-
-def test_the_shipped_checkpoint_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
-    """The first command of the README, in its own folder but for the database and the figure."""
-    config = from_command_line(Demo.Options, [
-        f"--data_dir={ROOT / 'cifar10' / 'sample'}", f"--model_save_path={tmp_path}",
-        f"--model_load_path={ROOT / 'models' / '48bits_example.ckpt'}"])
-    monkeypatch.chdir(tmp_path)
-    Demo.evaluate(config)
-    printed = float(capsys.readouterr().out.split("48bits_example.ckpt mAP: ")[1].split()[0])
-    said = float(re.search(r"On the sample it prints mAP (0\.\d{4})", (ROOT / "README.md").read_text())[1])
-    assert printed == pytest.approx(said, abs=5e-4)  # processors round differently
-    assert json.loads(Path(f"{config.checkpoint}.json").read_text())["data"]["name"] == "CIFAR-10"
 
 
 def test_the_readme_links_to_files_that_are_there():

@@ -14,6 +14,9 @@ from utils.errors import UserError
 from utils.paper.baselines import DEEP, SHALLOW
 from utils.paper.experiments import EXPERIMENTS, figure3
 
+# How the name of a cell from the pretrained F ends.
+BRIEF = "batch_size_100-decay_cosine-learning_rate_0.0003-precision_bfloat16-total_epochs_4"
+
 
 class Stub:
     """Training and evaluation that take no time; `fate(config)` is how a training ends, `configs` what was trained."""
@@ -119,10 +122,11 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     todo = reproduce.plan(asked("table2", bits=[12], seeds=1), {"follow": "paper"})
     scratch = "12bits-seed0-ImagNet_pretrained_path_none-follow_paper"
-    assert todo.wanted == [scratch, "12bits-seed0-ImagNet_pretrained_path_CIFAR100_pretrained-follow_paper"]
+    assert todo.wanted == [scratch, "12bits-seed0-ImagNet_pretrained_path_CIFAR100_pretrained-follow_paper",
+                           f"12bits-seed0-{BRIEF}".replace("cosine-", "cosine-follow_paper-")]
     baselines = (len(SHALLOW) + len(DEEP)) * 4  # methods and lengths
-    assert len(todo.configs) == 48 + 6 + 3 * baselines
-    assert len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4 + baselines
+    assert len(todo.configs) == 48 + 12 + 9 + 3 * baselines
+    assert len({(cell.row, cell.column) for cell, _ in todo.places}) == 16 + 4 + 6 + baselines
     kept = {scratch: reproduce.cells.Kept(scratch, todo.configs[scratch], {
         "training": {"step": 5, "images": 100, "seconds": 1.5, "initial": "random weights", "data": "CIFAR-10",
                      "settings": {"follow": "paper", "n_book": 3}},
@@ -145,8 +149,8 @@ def test_a_classifier_is_wanted_once_whatever_the_length(bits):
     todo = reproduce.plan(asked("table2", bits=bits, seeds=1), {})
     alone = [name for name in todo.wanted if name.startswith("classifier")]
     assert alone == ["classifier-seed0-ImagNet_pretrained_path_none",
-                     "classifier-seed0-ImagNet_pretrained_path_CIFAR100_pretrained"]
-    assert len(todo.wanted) == (4 + len(SHALLOW) + len(DEEP)) * len(bits) + 2
+                     "classifier-seed0-ImagNet_pretrained_path_CIFAR100_pretrained", f"classifier-seed0-{BRIEF}"]
+    assert len(todo.wanted) == (5 + len(SHALLOW) + len(DEEP)) * len(bits) + 3
     assert reproduce.plan(asked("table2", bits=bits, seeds=1, method="classifier"), {}).wanted == alone
     assert not set(alone) & set(reproduce.plan(asked("table2", method="gpq"), {}).wanted)
 
@@ -248,9 +252,9 @@ def test_alone_it_lists_what_there_is_and_what_the_rest_costs(monkeypatch, capsy
 
     monkeypatch.chdir(tmp_path)
     table = listed()[2:]
-    assert [row[0] for row in table] == list(EXPERIMENTS) and table[0][2:5] == ["222", "0", "283"]
+    assert [row[0] for row in table] == list(EXPERIMENTS) and table[0][2:5] == ["237", "0", "268"]
     assert table[1][2:4] == ["336", "0"]  # the means over the choices have no trainings of its own
     cell = Path("results/cells/48bits-seed0-ImagNet_pretrained_path_none.json")
     cell.parent.mkdir(parents=True)
     cell.touch()
-    assert listed()[2][2:5] == ["222", "1", "278"]
+    assert listed()[2][2:5] == ["237", "1", "262"]

@@ -83,7 +83,7 @@ def test_a_picture_whose_blur_would_have_an_even_kernel_is_refused(side, width):
     assert said.startswith(f"blur is 'kornia0510': value error, a tenth of image_size makes a kernel of {width} pixels,"
                            " and kornia's is odd; set blur=simclr, or another image_size.")
     assert config.SPQ(image_size=side, blur="simclr").blur == "simclr"
-    assert config.SPQ(dataset="folder").image_size == 256
+    assert config.SPQ(dataset="folder", image_size=256).blur == "kornia0510"
 
 
 def test_pretraining_refuses_what_it_would_ignore():

@@ -28,7 +28,7 @@ class Line:
     """The least task: a line through points, the mean brightness of an image and its label."""
 
     n_batches, batch_size, epoch_steps, n_steps, fits = 1, 4, 5, 25, False
-    source, measure = Source("noise", "all", "0" * 64, "a generator"), "nothing"
+    source, measure, tags_sha256 = Source("noise", "all", "0" * 64, "a generator"), "nothing", None
     images = np.random.default_rng(0).integers(0, 256, (12, 2, 2, 3), np.uint8)
     labels = np.arange(16) == np.arange(12)[:, np.newaxis]
 

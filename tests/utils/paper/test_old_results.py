@@ -49,12 +49,13 @@ def test_a_kept_cells_name_and_command_follow_from_its_own_json(monkeypatch, def
 
 
 def loaded(undo):
-    """{table: names of the kept cells in it}."""
+    """{table: names of the kept cells in it that have no schedule of their own, which the command line overrules}."""
     found = {}
     for what, named in (("table2", {}), ("table2", SHORT), ("choices", SHORT), ("choices", TWICE)):
         todo = plan(what, **{**undo, **named})
-        found[todo.table] = [name for name, made in todo.configs.items()
-                             if cells.load(RESULTS.parent / todo.kept / f"{name}.json", made)]
+        names = dict.fromkeys(name for cell, name in todo.places if not cell.schedule)
+        found[todo.table] = [name for name in names
+                             if cells.load(RESULTS.parent / todo.kept / f"{name}.json", todo.configs[name])]
     return found
 
 
