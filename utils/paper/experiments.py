@@ -163,9 +163,10 @@ class Experiment(NamedTuple):
         return "held_back" if self.held_back else "cells"
 
 
-def printed(figures, where):
-    """The rows that the paper prints of baselines; figures: {method: mAP at BITS}, where: in the paper."""
-    return [Published(f"{method.upper()}, the paper", at_each_length(each), f"{PAPER}, {where}")
+def printed(figures, where, whose):
+    """The rows that the paper prints of baselines; figures: {method: mAP at BITS}, where: in the paper, whose: {method:
+    whose these are, in words}."""
+    return [Published(f"{method.upper()}, the paper", at_each_length(each), f"{PAPER}, {where}, {whose[method]}")
             for method, each in figures.items()]
 
 
@@ -173,8 +174,7 @@ TABLE2 = Published("the paper", at_each_length((0.858, 0.869, 0.878, 0.883)), f"
 EXPERIMENTS = {
     "table2": Experiment(
         "CIFAR-10, protocol 1 (table 2)", table2, draw_lengths,
-        published=(TABLE2, *(row for method, figures in {**SHALLOW, **DEEP, "ssgah": SSGAH}.items()
-                             for row in printed({method: figures}, f"table 2, {WHOSE[method]}"))),
+        published=(TABLE2, *printed({**SHALLOW, **DEEP, "ssgah": SSGAH}, "table 2", WHOSE)),
         note="Classifier alone: F and a softmax layer, trained on the labelled images only (Sablayrolles et al., How "
              "should we evaluate supervised hashing?, ICASSP 2017). Its code is the class that it predicts, 4 bits, so "
              "there is no length to vary; both of its columns are of the same trainings. The shallow methods are "
@@ -185,7 +185,8 @@ EXPERIMENTS = {
     "table3": Experiment(
         "CIFAR-10, protocol 2, three unseen classes (table 3)", table3, draw_table,
         published=(Published("the paper", at_each_length((0.321, 0.333, 0.350, 0.358)), f"{PAPER}, table 3"),
-                   *printed(TABLE3, "table 3, from memory, unchecked, those of SSGAH's paper on unseen classes")),
+                   *printed(TABLE3, "table 3", dict.fromkeys(
+                       TABLE3, "from memory, unchecked, those of SSGAH's paper on unseen classes"))),
         note="EfficientNet-Lite learned from ImageNet, whose classes include CIFAR-10's, the unseen ones too; so did "
              "the paper's F before it was trained. The baselines' rows are means over the three choices. The paper's "
              "OPQ and LOPQ are at chance, 0.100, though methods that see no labels should find unseen classes about as "
