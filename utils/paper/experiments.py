@@ -31,6 +31,7 @@ from utils.paper.rows import (
     BITS,
     HIDDEN,
     KNOWN,
+    LONGER,
     NETWORK_SEEDS,
     NETWORKS,
     PRETRAINED,
@@ -127,13 +128,17 @@ def choices(bits, seeds, given):
 
 
 def imagenet(bits, seeds, given):
-    """What ImageNet knows, by three roads: vectors of a network trained on it, and the paper's network, pretrained."""
+    """What ImageNet knows: vectors of a network trained on it, and the paper's network, pretrained, by a short schedule
+    and at two lengths by a longer one."""
     path = given.get("embeddings")
     paths = {"the vectors given": path} if path and path not in VECTORS.values() else VECTORS
     vectors = {row: {"embeddings": path, **GPQ.implied({"embeddings": path})} for row, path in paths.items()}
+    networks = [(row, path, schedule, bits, min(seeds, NETWORK_SEEDS)) for row, (path, schedule) in NETWORKS.items()]
+    longer = [(f"{row}, 1,000 steps", path, {**schedule, **LONGER}, [b for b in bits if b in (12, 48)], 1)
+              for row, (path, schedule) in NETWORKS.items()]
     return [*over_vectors(bits, seeds, vectors),
-            *(cell._replace(schedule=schedule) for row, (path, schedule) in NETWORKS.items()
-              for cell in over(bits, min(seeds, NETWORK_SEEDS), {row: {"ImagNet_pretrained_path": path}}))]
+            *(cell._replace(schedule=schedule) for row, path, schedule, lengths, count in (*networks, *longer)
+              for cell in over(lengths, count, {row: {"ImagNet_pretrained_path": path}}))]
 
 
 class Experiment(NamedTuple):

@@ -19,6 +19,7 @@ HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hi
 GIST = "cifar10_gist.npz"
 UNSEEN = {known: f"cifar10_lite2_known{''.join(map(str, known))}.npz" for known in KNOWN}  # Lite2's, in protocol 2
 NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
+LONGER = {"total_epochs": 20}  # 1,000 steps of 100 + 100 images, at 12 and 48 bits, once
 
 
 class Cell(NamedTuple):

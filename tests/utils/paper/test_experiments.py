@@ -68,13 +68,18 @@ def test_of_vectors_every_row_of_table_2_has_one_start():
 
 def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     rows = {}
-    for cell in imagenet([12, 48], 5, {}):
+    for cell in imagenet([12, 24, 48], 5, {}):
         rows.setdefault(cell.row, []).append(cell)
-    *vectors, pretrained, taught = rows.values()
+    *vectors, pretrained, taught, pretrained_longer, taught_longer = rows.values()
     networks = [pretrained, taught]
-    assert [len(cells) for cells in vectors] == [2 * 5] * 2 and [len(cells) for cells in networks] == [2 * 3] * 2
+    assert [len(cells) for cells in vectors] == [3 * 5] * 2 and [len(cells) for cells in networks] == [3 * 3] * 2
+    for short, longer in ((pretrained, pretrained_longer), (taught, taught_longer)):
+        assert [(cell.settings["n_book"], cell.settings["seed"]) for cell in longer] == [(3, 0), (12, 0)]
+        for cell in longer:
+            assert cell.settings in [each.settings for each in short]
+            assert cell.schedule == {**short[0].schedule, "total_epochs": 5 * short[0].schedule["total_epochs"]}
     for cell in (cell for cells in vectors for cell in cells):
-        assert cell.schedule["hidden"] == HIDDEN[{3: 12, 12: 48}[cell.settings["n_book"]]]["hidden"]
+        assert cell.schedule["hidden"] == HIDDEN[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]["hidden"]
         assert config.GPQ(**cell.settings).backbone == "embeddings"
     assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 2
     given = imagenet([12], 1, {"embeddings": "mine.npz"})
