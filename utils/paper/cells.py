@@ -130,15 +130,17 @@ def pflop(images, config):
 
 
 def awaited(config):
-    """What a cell waits for, in words: the file of its vectors, of its tags or of its pretrained F, or the lists of its
+    """What a cell waits for, in words: the file of its vectors, tags, photographs or pretrained F, or the lists of its
     data set, that is not there; None where nothing is missing."""
     if config.dataset in image_lists.RAW and not image_lists.there(config.data_dir, config.dataset):
         return f"{Path(config.data_dir, 'data', config.dataset)}, the files of WSDHQ's released program"
     pretrained_by = "its authors made" if config.ImagNet_pretrained_path.endswith(".npy") else "pretrain.py makes"
+    photographs = str(Path(config.data_dir, "images.tar")) if config.dataset == "corel5k" else ""
     made = {config.embeddings: "is made by python encode.py --features_only and python -m utils.data embeddings, as "
                                "docs/results.md says",
             getattr(config, "tags", ""): "python -m utils.data.tags makes, as docs/wsdhq.md says",
-            config.ImagNet_pretrained_path: pretrained_by}
+            config.ImagNet_pretrained_path: pretrained_by,
+            photographs: "has Corel5k's photographs"}
     missing = next((path for path in made if path and not Path(path).exists()), None)
     return missing and f"{missing}, which {made[missing]}"
 

@@ -1,17 +1,17 @@
 """Cells of weak supervision: WSDHQ with its controls on Corel5k, and codes of CIFAR-10 learned from tags, from a few
-labels and from neither. All but those of WSDHQ's own data sets are codes of EfficientNet-Lite2's vectors."""
+labels and from neither. Where no network is named they are codes of EfficientNet-Lite2's vectors."""
 from config import GPQ
 from utils.paper.rows import HIDDEN, VECTOR_SCHEDULE, Cell, Published, at_each_length, column
 
 ADDED = {8: 1, 16: 2, 24: 3, 32: 4}  # bits: codebooks of WSDHQ
 SHARED = {16: 2, 32: 4}  # those that GPQ, SPQ and WSDHQ have
-KEYWORD_SEEDS = 1  # of each cell at most where keywords are the truth
 # Chosen by held-back training images, see docs/wsdhq.md.
 WEAK_SCHEDULE = {"learning_rate": 1e-3}  # and the 800 steps of the release
 WORDS_SCHEDULE = {"iterations": 1500, "learning_rate": 1e-3, "hidden": (512,), "dropout": 0.5}
 SELF_SCHEDULE = {"decay": "cosine", "learning_rate": 1e-3, "total_epochs": 8, "eval_term": 0, "dropout": 0.5}
 FEW_LABELS = {**VECTOR_SCHEDULE, "total_epochs": 200}  # 1,000 steps too where themes are the truth, else 200
 COREL = {"themes": ("corel5k.npz", 50, 100), "keywords": ("corel5k_keywords.npz", 10, 90)}  # of GPQ too: its batch
+PHOTOGRAPHS = {"data_dir": "corel5k", "batch_size": 64, "input_side": 160}  # and the release's rate and 800 steps
 ORTHOGONAL = "random orthogonal tag vectors"
 CONTROLS = {  # of WSDHQ, by the truth; python -m utils.data.tags makes the files
     "themes": {"themes as tags (upper bound)": {"tags": "corel5k_labels.npz"},
@@ -73,6 +73,14 @@ def of_corel5k(truth, bits, seeds):
                                    schedule, measure)]
 
 
+def of_photographs(bits):
+    """WSDHQ with EfficientNet-Lite0 on the photographs themselves, all of it trained or its last layer alone, once."""
+    return [Cell(f"themes: WSDHQ of the photographs, {how}, AQD", column(32),
+                 {"method": "wsdhq", "dataset": "corel5k", "backbone": "efficientnet_lite0", "freeze": freeze,
+                  "n_CLASSES": 50, **books("wsdhq", 32), "seed": 0}, schedule=PHOTOGRAPHS)
+            for how, freeze in (("EfficientNet-Lite0 fine-tuned", False), ("its last layer alone", True)) if 32 in bits]
+
+
 def of_lists(bits):
     """WSDHQ as its release trains it, on the sets of its paper."""
     return [Cell(f"{title}: WSDHQ, AQD; waits for data/{name}/ and alexnet.npy", column(b),
@@ -83,8 +91,9 @@ def of_lists(bits):
 
 
 def wsdhq(bits, seeds, given):
-    """Corel5k by both of its truths, and the sets of WSDHQ's paper, whose files few people have."""
-    return [*of_corel5k("themes", bits, seeds), *of_corel5k("keywords", bits, min(seeds, KEYWORD_SEEDS)),
+    """Corel5k by both of its truths, and from its photographs; and the sets of WSDHQ's paper, whose files few people
+    have."""
+    return [*(cell for truth in COREL for cell in of_corel5k(truth, bits, seeds)), *of_photographs(bits),
             *of_lists(bits)]
 
 

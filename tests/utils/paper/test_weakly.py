@@ -70,9 +70,13 @@ def test_cells_have_names_of_their_own_that_a_disk_takes():
     assert cells.name(two[0]) != cells.name(two[1]) and "--iterations=700" in cells.command(two[0])
 
 
-def test_a_cell_waits_for_tags_and_for_the_lists_of_its_data_set(tmp_path, monkeypatch):
+def test_a_cell_waits_for_tags_photographs_and_the_lists_of_its_data_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    listed = rows(weakly.wsdhq([8], 1, {}))
+    listed = rows(weakly.wsdhq([32], 1, {}))
+    photographs = [each for row, each in listed.items() if "photographs" in row]
+    assert [made(each).freeze for (each,) in photographs] == [False, True]
+    assert {cells.awaited(made(each)) for (each,) in photographs} == {
+        "corel5k/images.tar, which has Corel5k's photographs"}
     (control,) = listed[f"themes: WSDHQ, {weakly.ORTHOGONAL}"]
     (flickr,) = [each[0] for row, each in listed.items() if row.startswith("Flickr25K")]
     assert cells.awaited(made(control)).startswith("corel5k.npz, which is made by")
