@@ -4,6 +4,7 @@
     python Demo.py --query=307
     python Demo.py --image=cat.png
     python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
+    python Demo.py --database=codes.npz                     # mAP of the data set's queries over codes of its gallery
     python Demo.py --database=folder_of_codes/ --image=cat.png      # in shards (docs/cluster.md)
     python Demo.py --method=classifier                      # a checkpoint of another method
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
@@ -51,8 +52,8 @@ class Options(Own):
     """
 
     database: str = ""
-    """A database of your own pictures or vectors to search in, made by `python encode.py`, a file or a folder of
-    shards; needs --image or --serve."""
+    """A database to search in, made by `python encode.py`, a file or a folder of shards. Without --image or --serve
+    the data set's queries search it, which must hold the data set's gallery, and mAP is printed."""
 
     ray: str = ""
     """Ray cluster whose actors hold the shards: "auto" is the one that runs, "local" one on this machine alone."""
@@ -89,9 +90,7 @@ def beside(config, checkpoint, kind):
 
 def gallery_database(encoder, data, checkpoint, config):
     """The database of the gallery, from its file while that is good for this checkpoint, data and settings."""
-    path = beside(config, checkpoint, "database")
-    made = {**made_of(config, checkpoint), "protocol": config.protocol, "known_classes": list(config.known_classes),
-            "data": data.source.sha256}
+    path, made = beside(config, checkpoint, "database"), made_of(config, checkpoint, data)
     if path.exists():
         kept = Database.load(path)
         if kept.made_of == made:
@@ -114,6 +113,13 @@ def gallery_page():
         raise errors.UserError(f"--serve needs {error.name}, which is not installed; pip install -r "
                                "requirements-web.txt") from error
     return server
+
+
+def print_means(title, means):
+    """Print the mAP, and where codewords are added the symmetric_mAP, of `means`, a float each."""
+    print(f"{title} mAP: {means['mAP']:.4f}")
+    if "symmetric_mAP" in means:
+        print(f"with the queries as codes too (SQD): {means['symmetric_mAP']:.4f}")
 
 
 def evaluate(config):
@@ -149,9 +155,7 @@ def evaluate(config):
         mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
                                               without_hits=config.without_hits)
         stages.done("search")
-        print(f"{checkpoint} mAP: {mean:.4f}")
-        for symmetric in evaluation.symmetric(database, query_codes, asked, config).values():
-            print(f"with the queries as codes too (SQD): {symmetric:.4f}")
+        print_means(checkpoint, {"mAP": mean, **evaluation.symmetric(database, query_codes, asked, config)})
         if config.serve:
             about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
                      "mAP": f"{mean:.4f}", "data": data.source.name, "seconds": str(stages)}
@@ -201,15 +205,17 @@ def draw_own(config, asking, images, titles):
 
 
 def search_own(config):
-    """Draw the ranked list of the user's picture or vector among the user's own."""
+    """Draw the ranked list of the user's picture or vector among the user's own, or without one print the mAP of the
+    data set's queries over these."""
     if config.tag:
         raise errors.UserError(f"tag is {config.tag}, but a database of your own is searched by a picture; leave tag "
                                "out, or database")
     if config.serve:
         return serve_own(config)
     if not config.image:
-        raise errors.UserError(f"--database={config.database} needs a picture to search for; add --image=FILE, "
-                               "or --serve")
+        score = own.scored(config)
+        print_means(f"{score.checkpoint}, {config.database}", score.means)
+        return print(f"{score.queries} queries, {score.gallery} gallery images, {score.left_out} others left out")
     asking = own.asked_for(config)
     database, find, checkpoint, config = own.opened(config)
     with tf.Graph().as_default(), machine.session(config) as session:

@@ -75,17 +75,22 @@ class Part:
         D, I = zip(*found, strict=True)  # noqa: E741
         return np.concatenate(D), np.concatenate(I)
 
-    def groups(self, query, places):
+    def groups(self, left_out, query, places):
         """The pictures by their distance to one query: (distances float32 [G], ascending, how many pictures have each
         int64 [G], how many of those are relevant int64 [G]).
 
-        query: float32 [M * K], its table; places: int64, the relevant places in the gallery.
+        query: float32 [M * K], its table; places: int64, the relevant places in the gallery; left_out: int64, those
+        whose pictures do not count.
         """
         if len(self) == 0:
             return np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.int64)
+        counts = self._counts - self._count(left_out)
+        return _summed(self._distances(query[np.newaxis])[0], counts, self._count(places))
+
+    def _count(self, places):
+        """How many of the pictures at `places` in the gallery have each of the distinct codes: int64 [U]."""
         mine = places[(places >= self._first) & (places < self._first + len(self))] - self._first
-        relevant = np.bincount(self._inverse[mine], minlength=len(self._counts))
-        return _summed(self._distances(query[np.newaxis])[0], self._counts, relevant)
+        return np.bincount(self._inverse[mine], minlength=len(self._counts))
 
     def _blocks(self, tables):
         """Yields (rows int64 [b], distances float32 [b, U]), as `search.blocks`."""
@@ -118,19 +123,20 @@ def merged(found, n):
     return np.take_along_axis(D, order, 1), np.take_along_axis(I, order, 1)
 
 
-def average_precision(found, n, n_DB):
+def average_precision(found, n, n_DB, without_hits="zero"):
     """AP of each query over parts of n pictures, float64 [Q], the exact mean over all orders of the pictures at equal
-    distance, as `metrics.average_precision` has it of a whole gallery; a query that finds none counts 0.
+    distance, as `metrics.average_precision` has it of a whole gallery.
 
-    found: for every part a list over the queries of what `Part.groups` gives. n_DB: how many ranks count.
+    found: for every part a list over the queries of what `Part.groups` gives. n_DB: how many ranks count. without_hits:
+    as there.
     """
     harmonic, cut = np.concatenate([[0], np.cumsum(1 / np.arange(1, n + 1))]), min(n_DB, n)
     precisions = []
     for groups in zip(*found, strict=True):
         _, counts, relevant = together(groups)
         ends, hits = (np.concatenate([[0], np.cumsum(numbers)]) for numbers in (counts, relevant))
-        precisions.append(metrics.expected_ap(ends, hits, cut, harmonic)[0])
-    return np.array(precisions)
+        precisions.append(metrics.expected_ap(ends, hits, cut, harmonic))
+    return metrics.counted(np.array(precisions).reshape(-1, 2), without_hits)
 
 
 def together(groups):

@@ -144,7 +144,11 @@ def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, 
             bar.update(len(batch))
 
 
-def made_of(config, checkpoint):
-    """What decides an image's code, JSON-able: a database is good for no other."""
+def made_of(config, checkpoint, data=None):
+    """What decides an image's code, JSON-able: a database is good for no other. With `data` what decides the codes of
+    its gallery."""
     settings = {name: getattr(config, name) for name in METHODS[config.method].coded_by}
+    if data is not None:
+        settings |= {"protocol": config.protocol, "known_classes": list(config.known_classes),
+                     "data": data.source.sha256}
     return {"checkpoint": checkpoints.fingerprint(checkpoint), **settings}

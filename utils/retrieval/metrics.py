@@ -110,9 +110,15 @@ def _average_precision(gallery, queries, relevance, n_DB, ties, without_hits):
         raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
     _check(relevance, queries, gallery)
     work = partial(ways[ties], gallery, relevance, min(n_DB, len(gallery.inverse)))
-    precisions, chances = np.concatenate(search.in_threads(work, search.blocks(queries, gallery))).T
+    return counted(np.concatenate(search.in_threads(work, search.blocks(queries, gallery))), without_hits)
+
+
+def counted(found, without_hits):
+    """AP of each query, float64 [Q], as `average_precision` has it, of the mean AP over all orders and the share of
+    these that have a hit: found, float64 [Q, 2]."""
+    precisions, chances = found.T
     if without_hits == "drop":
-        precisions = np.divide(precisions, chances, out=np.full_like(precisions, np.nan), where=chances > 0)
+        return np.divide(precisions, chances, out=np.full_like(precisions, np.nan), where=chances > 0)
     return precisions
 
 

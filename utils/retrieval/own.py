@@ -1,14 +1,21 @@
 """A database of a user's own pictures or vectors, as `python encode.py` makes it, and what it is of."""
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from model.tf1 import tf
 from utils.cluster import searching
-from utils.data import embeddings, lazy, pictures
+from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
 from utils.errors import UserError
-from utils.retrieval.encoder import made_of
+from utils.retrieval import evaluation, metrics
+from utils.retrieval.database import reconstruct
+from utils.retrieval.encoder import Encoder, made_of
+from utils.session import machine
 from utils.training import folder
+
+BLOCK = 1000  # pictures or vectors that are compared at once
 
 
 def asked_for(config):
@@ -21,27 +28,114 @@ def asked_for(config):
     return vectors[0]
 
 
-def opened(config):
+def opened(config, source=None):
     """(database, find, checkpoint, settings): `config.database` and its search as of `searching.opened`, and the
-    checkpoint with its settings as of `folder.chosen`. Raises UserError as these do, and where the database was made
-    with something else or of no pictures of one's own."""
+    checkpoint with its settings as of `folder.chosen`, which takes `source`. Raises UserError as these do, and where
+    the database was made with something else."""
     database, find = searching.opened(config.database, config.ray)
-    checkpoint, config = folder.chosen(config)
+    if not database.made_of:
+        raise UserError(f"{config.database} does not say what made its codes; read them from the faiss index with "
+                        "--like=DATABASE, or make them with python encode.py")
+    checkpoint, config = folder.chosen(config, source)
     for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key) != value:
             this = checkpoint if key == "checkpoint" else f"{key}={value}"
             raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set "
                             "that as it was")
+    return database, find, checkpoint, config
+
+
+class Score(NamedTuple):
+    """What the queries of a data set find in a database."""
+
+    checkpoint: str
+    means: dict[str, float]  # "mAP", and where codewords are added "symmetric_mAP", of the queries as codes too
+    queries: int
+    gallery: int  # pictures that are searched
+    left_out: int  # other pictures of the database, such as the queries themselves
+
+
+def scored(config):
+    """The Score of the queries of `config`'s data set over `config.database`. Raises UserError as `opened`,
+    `gallery_rows`, and the data set's reader."""
+    data = sets.load(config)
+    database, _, checkpoint, config = opened(config, data.source)
+    rows = gallery_rows(database, data, config, checkpoint)
+    asked = evaluation.question(data, config)
+    with tf.Graph().as_default(), machine.session(config) as session:
+        queries, codes = Encoder(config, session, checkpoint, like=data.images)(data.images, "encoding the queries",
+                                                                                asked.queries)
+
+    asking = {"mAP": queries}
+    if database.added:
+        asking["symmetric_mAP"] = reconstruct(database.codebooks, codes, added=True)
+    means = {name: metrics.mean(searching.average_precision(database, given, asked.relevance, config.n_DB,
+                                                            config.without_hits, rows))
+             for name, given in asking.items()}
+    return Score(checkpoint, means, len(queries), len(rows), len(database.codes) - len(rows))
+
+
+def gallery_rows(database, data, config, checkpoint):
+    """Where in a database the gallery of `data` lies: int64 [G], the place of each of its pictures or vectors.
+
+    They are known by their names where the database has names, which are files in the folder of `data`; by their place
+    where it is of an array, which must hold the gallery or all of `data`, in order; and in Demo.py's own database of
+    `data` by lying there in order. Raises UserError where the database is of something else, or lacks one of them.
+    """
+    if "images" not in database.made_of:
+        if database.made_of != made_of(config, checkpoint, data):
+            raise UserError(f"{config.database} is of another data set, or another split of it, than {data.source}; "
+                            "set the data as they were")
+        return np.arange(len(data.gallery))
+    other = (f"{config.database} is not of the gallery of {data.source.name}, whose queries mAP is measured by; set "
+             f"the data set of {database.made_of['images']}, or add --image=FILE to search, or --serve")
+    if database.names is None:
+        array = _array(database, config)
+        for rows in (np.arange(len(data.images)), data.gallery):
+            if _equal(array, data.images, rows):
+                return np.searchsorted(rows, data.gallery)
+        raise UserError(other)
+    if data.folder is None or data.folder.resolve() != Path(database.made_of["images"]):
+        raise UserError(other)
+    place = {name: row for row, name in enumerate(database.names[np.arange(len(database.codes))])}
+    names = data.names[data.gallery]
+    lacking = [name for name in names if name not in place]
+    if lacking:
+        raise UserError(f"{config.database} lacks {len(lacking)} of the {len(names)} pictures of the gallery, "
+                        f"{lacking[0]} for one; make it again with python encode.py")
+    return np.array([place[name] for name in names])
+
+
+def _equal(array, images, rows):
+    """Whether `array` [n, ...] holds what `images` has at `rows`, int [n]."""
+    return array.shape == (len(rows), *images.shape[1:]) and all(
+        np.array_equal(array[first:first + BLOCK], images[rows[first:first + BLOCK]])
+        for first in range(0, len(rows), BLOCK))
+
+
+def _source(database, config):
+    """The path of a user's own pictures that a database is of. Raises UserError where it is of a data set."""
     if "images" not in database.made_of:
         raise UserError(f"{config.database} is of a data set and not of pictures of your own; leave --database out, or "
                         "give a file that python encode.py wrote")
-    return database, find, checkpoint, config
+    return Path(database.made_of["images"])
+
+
+def _array(database, config):
+    """The array that a database is of. Raises UserError where it is gone, or has no longer as many rows."""
+    source, n = _source(database, config), len(database.codes)
+    array = (embeddings.read_vectors(source) if config.backbone == "embeddings"
+             else pictures.read_array(source, config.image_size))
+    if len(array) != n:
+        raise UserError(f"{config.database} is of {n} pictures or vectors, and {source} has {len(array)} now; make the "
+                        "database again with python encode.py")
+    return array
 
 
 def shown(database, places, config):
     """The pictures at `places`, int [n], of a database: a list of uint8 [size, size, 3], None for a vector and where
-    one is no longer there. Raises UserError where a file is no picture."""
-    source = Path(database.made_of["images"])
+    one is no longer there. Raises UserError where a file is no picture, and where it is a data set's."""
+    source = _source(database, config)
     if config.backbone == "embeddings":
         return [None] * len(places)
     if database.names is None:
@@ -53,16 +147,10 @@ def shown(database, places, config):
 
 def data(database, config):
     """The `Data` of what a database is of, all of it gallery: there are no queries, and nobody knows a class. Raises
-    UserError where an array is gone, or has no longer as many pictures or vectors."""
-    source, n = Path(database.made_of["images"]), len(database.codes)
-    if database.names is not None:
-        images = lazy.Pictures(lazy.Below(source, database.names), config.image_size, pictures.cropped)
-    else:
-        images = (embeddings.read_vectors(source) if config.backbone == "embeddings"
-                  else pictures.read_array(source, config.image_size))
-        if len(images) != n:
-            raise UserError(f"{config.database} is of {n} pictures or vectors, and {source} has {len(images)} now; "
-                            "make the database again with python encode.py")
+    UserError where it is of a data set, and where an array is gone, or has no longer as many pictures or vectors."""
+    source, n = _source(database, config), len(database.codes)
+    images = (_array(database, config) if database.names is None else
+              lazy.Pictures(lazy.Below(source, database.names), config.image_size, pictures.cropped))
     nobody = np.empty(0, np.int32)
     return Data(images, np.empty((n, 0), bool), query=nobody, labelled=nobody, unlabelled=nobody,
                 gallery=np.arange(n, dtype=np.int32), validation=nobody, class_names=(), source=Source(source.name),

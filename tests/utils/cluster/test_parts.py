@@ -12,6 +12,7 @@ from utils.retrieval import metrics, search
 from utils.retrieval.database import reconstruct
 
 KINDS = [("inner", False), ("inner", True), ("squared", False), ("squared", True), ("norms", False)]
+NOBODY = np.empty(0, np.int64)  # left out
 CUTS = [[0, 3000], [0, 1, 1, 1700, 3000], list(range(0, 3001, 100))]
 
 
@@ -36,7 +37,7 @@ def found(database, queries, places, n):
 
 def precisions(database, queries, relevance, places, n_DB):
     given = tables(database, queries)
-    groups = [[part.groups(query, relevance.places(q)) for q, query in enumerate(given)]
+    groups = [[part.groups(NOBODY, query, relevance.places(q)) for q, query in enumerate(given)]
               for part in cut(database, places)]
     return parts.average_precision(groups, len(database.codes), n_DB)
 

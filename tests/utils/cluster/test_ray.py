@@ -9,7 +9,7 @@ import pytest
 from arithmetic import Slow, begun, whole
 
 from utils.cluster import rays, work
-from utils.cluster.searching import Shards
+from utils.cluster.searching import Shards, average_precision
 from utils.data.relevance import SharedLabels
 from utils.errors import UserError
 from utils.retrieval import metrics
@@ -46,7 +46,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_made_twice(cluster
     labels = np.random.default_rng(3).random((4000, 3)) < 0.3
     relevance = SharedLabels(labels[:5], labels)
     precisions = metrics.average_precision(whole(tmp_path, store), queries, relevance, 4000)
-    np.testing.assert_array_equal(held.average_precision(queries, relevance, 4000), precisions)
+    np.testing.assert_array_equal(average_precision(held, queries, relevance, 4000), precisions)
 
 
 def test_a_cluster_that_is_not_there_is_said(monkeypatch):

@@ -12,10 +12,11 @@ from PIL import Image
 import Demo
 import encode
 from utils.cluster import shards, work
-from utils.cluster.searching import Shards
+from utils.cluster.searching import Shards, average_precision
 from utils.cluster.shards import Store
+from utils.data.relevance import SharedLabels
 from utils.errors import UserError
-from utils.retrieval import search
+from utils.retrieval import metrics, search
 from utils.retrieval.database import Database
 from utils.settings import from_command_line
 
@@ -83,6 +84,30 @@ def test_the_shards_are_searched_like_the_whole(tmp_path):
     assert np.unique(expected[0][0]).size < 10  # there are ties
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("without_hits", ["zero", "drop"])
+def test_an_mAP_over_shards_is_that_over_the_whole(tmp_path, monkeypatch, without_hits):
+    """To the last bit, with ties (64 codes), of all pictures or of some, asked of a few queries at a time or of all."""
+    store, source = begun(tmp_path, count=2050)
+    made(store, source)
+    database, random = whole(tmp_path, store), np.random.default_rng(3)
+    queries, labels = random.standard_normal((5, 6), np.float32), random.random((2050, 3)) < 0.3
+    asking = labels[:5]
+    asking[0] = False  # it finds nothing
+    for rows in (np.arange(2050), random.permutation(2050)[:1500]):
+        relevance = SharedLabels(asking, labels[rows])
+        few = replace(database, codes=database.codes[rows])
+        expected = metrics.average_precision(few, queries, relevance, 700, without_hits=without_hits)
+        for block in (1500, search.BLOCK):
+            monkeypatch.setattr(search, "BLOCK", block)
+            for held in (database, Shards(store.folder)):
+                found = average_precision(held, queries, relevance, 700, without_hits, rows)
+                np.testing.assert_array_equal(found, average_precision(few, queries, relevance, 700, without_hits))
+                np.testing.assert_allclose(found, expected, atol=1e-9)
+        assert np.isnan(found[0]) if without_hits == "drop" else found[0] == 0
+    with pytest.raises(ValueError, match=r"relevance is \(5, 1500\), not \(5, 2050\)"):
+        average_precision(database, queries, relevance, 700)
 
 
 def test_what_something_else_made_is_refused(tmp_path):

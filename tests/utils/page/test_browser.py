@@ -1,9 +1,17 @@
 """The page in a real browser, Debian's headless Chromium; skipped where it, Selenium or Flask is absent."""
+import contextlib
 import shutil
 import threading
 
+import made_up
+import numpy as np
 import pytest
 from pages import gallery, png
+from PIL import Image
+from test_wsdhq_training import run, settings
+
+import Demo
+from utils.retrieval import by_tag
 
 webdriver = pytest.importorskip("selenium.webdriver")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
@@ -31,15 +39,22 @@ def shown(sample):
     return gallery(sample, 120)
 
 
-@pytest.fixture(scope="module")
-def address(shown, tmp_path_factory):
-    with server.listen("127.0.0.1", 0) as listening:
-        made = server.server(shown, listening, tmp_path_factory.mktemp("map") / "map.npz", 0)
+@contextlib.contextmanager
+def serving(gallery, listening, path):
+    """The page's address, while it is served."""
+    with listening:
+        made = server.server(gallery, listening, path, 0)
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{made.port}/"
         made.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(shown, tmp_path_factory):
+    with serving(shown, server.listen("127.0.0.1", 0), tmp_path_factory.mktemp("map") / "map.npz") as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +69,25 @@ def browser(tmp_path_factory):
     opened.quit()
 
 
-def test_a_picture_is_dropped_and_searched_for_and_clicked_on(browser, address, shown, tmp_path):
-    def element(name):
-        return browser.find_element("css selector", name)
+@pytest.fixture
+def element(browser):
+    """(css selector) -> the first such element of the page."""
+    return lambda name: browser.find_element("css selector", name)
 
-    def wait(true):
-        waiting.WebDriverWait(browser, 10, 0.02).until(lambda _: true())
 
-    def titled(start):
-        wait(lambda: element("#asked-title").text.startswith(start))
+@pytest.fixture
+def wait(browser):
+    """(function) returns when that is true."""
+    return lambda true: waiting.WebDriverWait(browser, 60, 0.02).until(lambda _: true())
 
+
+@pytest.fixture
+def titled(element, wait):
+    """(start of a title) returns when the answer of that title is shown."""
+    return lambda start: wait(lambda: element("#asked-title").text.startswith(start))
+
+
+def test_a_picture_is_dropped_and_searched_for_and_clicked_on(browser, address, shown, element, wait, titled, tmp_path):
     browser.get(address)
     titled("query 0: ")
     assert "0.1234" in element("header").text and browser.execute_script(COUNT) == 15
@@ -111,3 +135,41 @@ def test_a_picture_is_dropped_and_searched_for_and_clicked_on(browser, address, 
     complaints = [entry["message"] for entry in browser.get_log("browser")]
     assert all("400 (BAD REQUEST)" in message for message in complaints), complaints
     assert browser.get_screenshot_as_png().startswith(b"\x89PNG")
+
+
+def test_a_tag_is_typed(browser, element, wait, titled, tmp_path, monkeypatch):
+    """By Demo.py, of a WSDHQ that has just been trained, on vectors that come with a picture a class."""
+    features, labels = made_up.vectors()
+    for name in range(3):
+        Image.new("RGB", (32, 32), ("red", "green", "blue")[name]).save(tmp_path / f"{name}.png")
+    files = [f"--embeddings={made_up.file(tmp_path / 'v.npz', names=np.array([f'{k}.png' for k in labels]))}",
+             f"--tags={made_up.tags(tmp_path / 't.npz', labels)}"]
+    run(files, tmp_path, "--iterations=32", "--hidden=[9]")
+    served = []
+
+    def serve(gallery, listening, path, seed):
+        data, database = gallery.data, gallery.database
+        with serving(gallery, listening, path) as address:
+            browser.get(address)
+            titled("query 0: ")
+            element("#word").send_keys("4\n")
+            titled("tag 4")
+            cards = browser.find_elements("css selector", "#found button")
+            images = [card.find_element("css selector", "img") for card in cards]
+            wait(lambda: all(image.get_property("naturalWidth") == 32 for image in images))
+            numbers = [int(image.get_attribute("src").removeprefix(f"{address}gallery/")[:-4]) for image in images]
+            shown = [float(card.text.splitlines()[-1]) for card in cards]
+            frames = [card.get_attribute("class") for card in cards]
+            element("#word").clear()
+            element("#word").send_keys("44\n")
+            wait(lambda: "has no tag 44; the nearest are 4, " in element("#error").text)
+        distances = 2 - database.codebooks[[0, 1], database.codes].sum(1) @ by_tag.feature(data, 4)
+        np.testing.assert_allclose(shown, np.sort(distances)[:15], atol=2e-3)
+        np.testing.assert_allclose(distances[numbers], shown, atol=2e-3)
+        assert frames == ["right" if data.tags[data.gallery[number], 4] else "wrong" for number in numbers]
+        assert (data.labels[data.gallery[numbers]].argmax(1) == 4 // 3).mean() > 0.9  # three words a class
+        served.append(gallery)
+
+    monkeypatch.setattr(server, "serve", serve)
+    Demo.evaluate(settings(files, tmp_path, "--hidden=[9]", "--serve", "--port=0", own=Demo.Options))
+    assert served

@@ -2,6 +2,7 @@
 import sys
 from dataclasses import fields, replace
 
+import made_up
 import numpy as np
 import pytest
 from galleries import random_database
@@ -9,9 +10,12 @@ from galleries import random_database
 from model.baselines import hamming
 from model.tf1 import tf
 from utils.errors import UserError
+from utils.fitting import product
 from utils.retrieval import faiss as ours
 from utils.retrieval import search
 from utils.retrieval.database import Database
+from utils.retrieval.encoder import Encoder
+from utils.settings import from_command_line
 
 faiss = pytest.importorskip("faiss")
 faiss.omp_set_num_threads(1)  # threads of tests beside one another wait for each other
@@ -72,6 +76,27 @@ def test_inverted_lists_hold_the_same_codes(kind, tmp_path):
     assert index.nlist == 9
     index.nprobe = 9
     check_found(index, database, queries, 100)
+    check_same(ours.database_of(index, like=database), database)
+
+
+@pytest.mark.parametrize("method", ["pqn", "subic", "dqn", "dtq", "ssdh", "bgdh", "cnnh", "ninh"])
+def test_codes_of_a_deep_method_are_found_as_we_find_them(method, session, tmp_path):
+    """Of its own graph, with random weights; DQN and DTQ have k-means' codebooks, as after a training."""
+    x, _ = made_up.vectors(600)
+    config = from_command_line(None, [f"--method={method}", "--n_bits=12",
+                                      f"--embeddings={made_up.file(tmp_path / 'v.npz')}"])
+    tf.set_random_seed(1)
+    encoder = Encoder(config, session, like=x)
+    session.run(tf.global_variables_initializer())
+    for variable in tf.global_variables(f"{method}/codebooks"):
+        if method in ("dqn", "dtq"):
+            variable.load(product.codebooks_of(encoder(x)[0], 3, 0), session)
+    features, codes = encoder(x)
+    database = encoder.database(codes[20:])
+    index = ours.index_of(database)
+    assert len(database.gallery.counts) > 100  # different codes
+    assert type(index) is (faiss.IndexPQ if method in ("pqn", "subic", "dqn", "dtq") else faiss.IndexBinaryFlat)
+    check_found(index, database, features[:20], 100)
     check_same(ours.database_of(index, like=database), database)
 
 
