@@ -207,11 +207,16 @@ def _check_roles(roles, labels, path):
         raise UserError(f"the labelled vectors in {path} are of one class; learning codes takes two or more")
 
 
+def split_file(path):
+    """Where the split of the things at `path`, a file or folder, is kept."""
+    return Path(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
+
+
 def kept_split(path, kind, made, seed, sha256, n):
     """The split of the n things at `path`, a file or folder, called `kind`, of the digest `sha256`: the one that is
     kept beside them, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError where the
     file is damaged or of other things."""
-    file = _folder(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
+    file = split_file(path)
     if not file.exists():
         with files.whole(file) as opened:
             np.savez(opened, seed=seed, sha256=sha256, **made)

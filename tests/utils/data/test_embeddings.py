@@ -177,3 +177,19 @@ def test_vectors_and_their_network_belong_together(tmp_path):
     for settings in ({"embeddings": path, "backbone": "cnn_f"}, {"embeddings": path, "dataset": "cifar10"}):
         with pytest.raises(UserError, match="vectors and a network on vectors belong together"):
             sets.load(GPQ(**settings))
+
+
+def test_the_same_vectors_are_read_once_and_changed_ones_anew(tmp_path):
+    labels = made_up.vectors()[1]
+    path = made_up.file(tmp_path / "v.npz", **PARTS)
+    first, again = (sets.load(GPQ(embeddings=path, seed=seed)) for seed in (0, 1))
+    assert again is first
+    made_up.file(tmp_path / "v.npz", labels=(labels + 1) % 3, **PARTS)
+    assert (sets.load(GPQ(embeddings=path)).labels != first.labels).any()
+
+    alone = made_up.file(tmp_path / "w.npz")
+    split = tmp_path / "w.split.npz"
+    drawn = sets.load(GPQ(embeddings=alone, seed=0))
+    assert split.exists() and sets.load(GPQ(embeddings=alone, seed=1)) is drawn
+    split.unlink()
+    assert (sets.load(GPQ(embeddings=alone, seed=1)).query != drawn.query).any() and split.exists()
