@@ -302,7 +302,8 @@ class Baseline(Config):
 
 
 class Fitted(Baseline):
-    """The settings that the shallow methods share: they are fitted to the labelled images, without steps."""
+    """The settings that the shallow methods share: they are fitted to the labelled images, without steps, or, all but
+    SDH, to all that training may see where none is labelled."""
 
     needs = {**Config.needs, **dict.fromkeys(
         ("total_epochs", "batch_size", "save_term", "hidden", "noise", "dropout", "learning_rate", "augmentation",

@@ -105,6 +105,22 @@ def test_demo_scores_codes_that_came_back_from_faiss(file, itq, tmp_path, monkey
     assert after.split("mAP: ")[1][:6] == before.split("mAP: ")[1][:6]
 
 
+@pytest.mark.parametrize("method", [name for name in SHALLOW if name != "sdh"])
+def test_vectors_without_labels_are_fitted_whole(tmp_path, method):
+    """As where all of them are the labelled ones: labels are not looked at."""
+    features, _ = made_up.vectors()
+    every = np.arange(len(features))
+    bare = made_up.file(tmp_path / "bare.npz", labels=None)
+    known = made_up.file(tmp_path / "known.npz", features=np.concatenate([features, features[:1]]),
+                         labels=np.append(every % 2, 0), query=np.array([len(every)]),
+                         **dict.fromkeys(("gallery", "labelled", "unlabelled"), every))
+    found = [variables(fitted(method, "--n_bits=12", f"--embeddings={path}", f"--model_save_path={tmp_path / name}")
+                       .final_checkpoint) for name, path in (("a", bare), ("b", known))]
+    assert found[0].keys() == found[1].keys()
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(array, found[1][name])
+
+
 def test_what_cannot_be(file, itq, data_dir, tmp_path):
     given = [f"--embeddings={file}", f"--model_save_path={itq}"]
     with pytest.raises(UserError, match="itq_12bits.ckpt is a finished training's; set another model_save_path"):
@@ -123,6 +139,11 @@ def test_what_cannot_be(file, itq, data_dir, tmp_path):
         refuse_idle(settings("itq", "--total_epochs=3"))
     with pytest.raises(UserError, match="backbone is modified_vgg, but pq trains no network; set backbone to gist"):
         fitted("pq", "--backbone=modified_vgg", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}")
+    bare = made_up.file(tmp_path / "bare.npz", labels=None)
+    with pytest.raises(UserError, match="there are no labelled images to learn from"):
+        fitted("sdh", f"--embeddings={bare}", f"--model_save_path={tmp_path}")
+    with pytest.raises(UserError, match="bare.npz has no labels, so nothing says what is alike"):
+        Demo.evaluate(settings("itq", f"--embeddings={bare}", own=Demo.Options))
     with pytest.raises(UserError, match="n_bits is 20, but ITQ has no more bits than a vector has numbers"):
         fitted("itq", "--n_bits=20", f"--embeddings={file}", f"--model_save_path={tmp_path}")
 

@@ -32,3 +32,11 @@ def let_go(array):
     needed. Another array stays as it is."""
     if isinstance(getattr(array, "base", None), mmap.mmap):
         array.base.madvise(mmap.MADV_DONTNEED)
+
+
+def state(*paths):
+    """What tells whether the files at `paths`, and those in folders among these, are as they were: a tuple that changes
+    where one does."""
+    found = [file for path in map(Path, paths) for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    stats = [(str(file), file.stat()) for file in found if file.is_file()]
+    return tuple((name, each.st_ino, each.st_mtime_ns, each.st_size) for name, each in stats)

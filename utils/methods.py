@@ -165,13 +165,13 @@ def _check_fitted(path, shapes, config):
     _check_backbone(path, shapes, config)
 
 
-def _fitted(retrieval, fit, coded_by=("n_bits",), added=False):
-    """The row of a method without steps. fit(features float32 [n, D] of the labelled images, each of length 1, labels
-    bool [n, L], config) -> {name: array}, the variables that its graph has under the method's name."""
+def _fitted(retrieval, fit, role="examples", coded_by=("n_bits",), added=False):
+    """The row of a method without steps. fit(features float32 [n, D] of the images of the role, each of length 1,
+    labels bool [n, L], config) -> {name: array}, the variables that its graph has under the method's name."""
     def once(given, config, step):
         return {f"{config.method}/{name}": array for name, array in fit(given.features(), given.labels, config).items()}
 
-    return Method(draws=("labelled",), sample=None, losses=None, retrieval=retrieval,
+    return Method(draws=(role,), sample=None, losses=None, retrieval=retrieval,
                   vectors=lambda features, config: features, check=_check_fitted, log=None, measure="held_back_mAP",
                   coded_by=coded_by, distance="squared", added=added, fit=once, sees=shallow.unit_features)
 
@@ -220,7 +220,7 @@ METHODS = {
     "sh": _fitted(shallow.sh, lambda x, labels, config: hashing.sh(x, config.n_bits)),
     "sdh": _fitted(
         shallow.sdh, lambda x, labels, config: hashing.sdh(x, labels, config.n_bits, config.seed, config.n_anchors,
-                                                           config.sigma), coded_by=("n_bits", "sigma")),
+                                                           config.sigma), "labelled", coded_by=("n_bits", "sigma")),
     "pqn": _deep(pqn),
     "subic": _deep(subic),
     "dqn": _deep(dqn, fit=product.between_epochs, sees=tanh_codes.features),

@@ -58,6 +58,12 @@ class Data(NamedTuple):
         return np.union1d(self.labelled, self.unlabelled)
 
     @property
+    def examples(self):
+        """What a method that needs no labels is fitted to: the labelled images, as the baselines of GPQ's paper are, or
+        all of `training` where none is labelled; int32."""
+        return self.labelled if len(self.labelled) else self.training
+
+    @property
     def tagged(self):
         """What a method may learn from tags by: those of `training` that have one, int32, ascending."""
         return self.training[:0] if self.tags is None else self.training[self.tags[self.training].any(1)]

@@ -10,14 +10,16 @@ They lie in a .npz file, or, where they are larger than memory, in a folder of .
 `features.npy` is mapped and never loaded whole:
 
     features       float16 or float32 [N, D]
-    labels         class numbers, int [N] from 0, -1 where nobody knows; or bool [N, L], all False where nobody knows
+    labels         class numbers, int [N] from 0, -1 where nobody knows; or bool [N, L], all False where nobody knows;
+                   left out, nobody knows any
     query, gallery, labelled, unlabelled    all four or none: int indices, or bool [N]
     class_names    str [L]; left out, classes are called by their numbers
     names          str [N]; left out, there are none. Files of pictures, beside the file or in the folder, to show
     part           str, of the data set that the vectors are of: "the sample"; left out, it is "all"
     tags, tag_vectors, tag_names    bool [N, T], float32 [T, D], str [T]; what WSDHQ learns from, left out without
 
-Where there are no roles, a split is made once and kept beside the vectors (see `split`).
+Where there are no roles, a split is made once and kept beside the vectors (see `split`). Without a label all are
+unlabelled: codes can be fitted to them, and nothing says what is alike.
 """
 import hashlib
 from pathlib import Path
@@ -44,12 +46,10 @@ def load(path, seed=0):
     one class, and roles are out of range, repeat or overlap.
     """
     found = _read(path, KEYS)
-    for name in ("features", "labels"):
-        if name not in found:
-            raise UserError(f"{path} has no {name}; it needs features, float [N, D], and labels, int [N] or "
-                            "bool [N, L]")
+    if "features" not in found:
+        raise UserError(f"{path} has no features; it needs some, float [N, D]")
     features = _checked(found["features"], path)
-    labels = _labels(found["labels"], path, len(features))
+    labels = _labels(found.get("labels", np.full(len(features), -1)), path, len(features))
     digest = hashlib.sha256()
     for chunk in _finite(features, path):
         digest.update(chunk)
@@ -58,9 +58,12 @@ def load(path, seed=0):
     if given and len(given) < len(ROLES):
         missing = next(role for role in ROLES if role not in found)
         raise UserError(f"{path} has the role {given[0]} and no {missing}; give all of {', '.join(ROLES)}, or none")
-    roles = ({role: _indices(found[role], role, path, len(features)) for role in ROLES} if given
-             else kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(),
-                              len(features)))
+    if given:
+        roles = {role: _indices(found[role], role, path, len(features)) for role in ROLES}
+    elif labels.any():
+        roles = kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(), len(features))
+    else:
+        roles = {role: np.arange(len(features) if role == "unlabelled" else 0, dtype=np.int32) for role in ROLES}
     _check_roles(roles, labels, path)
     for role in ROLES:
         digest.update(roles[role])
@@ -73,15 +76,13 @@ def load(path, seed=0):
 
 def n_classes(path):
     """How many classes training knows: those of the labelled vectors at `path`, or, where no role says which these are,
-    all that the labels number. Raises UserError as `load`."""
-    found = _read(path, {"labels", "labelled"})
-    if "labels" not in found:
-        raise UserError(f"{path} has no labels; add them, int [N] or bool [N, L]")
+    all that the labels number; 2 at least. Raises UserError as `load`."""
+    found = {"labels": np.array([-1]), **_read(path, {"labels", "labelled"})}
     labels = _labels(found["labels"], path, found["labels"].size and len(found["labels"]))
     if "labelled" in found:
         labels = labels[_indices(found["labelled"], "labelled", path, len(labels))]
         return int(labels.any(0).sum())
-    return labels.shape[1]
+    return max(2, labels.shape[1])
 
 
 def read_vectors(path):
@@ -168,13 +169,12 @@ def _labels(labels, path, n):
         if labels.min() < -1 or labels.max() >= max(n, 2):
             raise UserError(f"the labels in {path} go from {labels.min()} to {labels.max()}; number the classes from "
                             "0, with -1 where nobody knows")
-        labels = labels[:, np.newaxis] == np.arange(labels.max() + 1)
+        labels = labels[:, np.newaxis] == np.arange(max(labels.max(), 0) + 1)
     if labels.dtype != bool or labels.ndim != 2 or labels.shape[0] != n:
         raise UserError(f"the labels in {path} are {labels.dtype} {list(labels.shape)}; for {n} vectors they must be "
                         f"int [{n}] or bool [{n}, L]")
-    if np.count_nonzero(labels.any(0)) < 2:
-        raise UserError(f"the labels in {path} are of {'one class' if labels.any() else 'no class'}; learning codes "
-                        "takes two or more")
+    if np.count_nonzero(labels.any(0)) == 1:
+        raise UserError(f"the labels in {path} are of one class; give two or more, or none")
     return np.ascontiguousarray(labels)
 
 
@@ -203,15 +203,20 @@ def _check_roles(roles, labels, path):
         bare = roles[role][~labels[roles[role]].any(1)]
         if len(bare):
             raise UserError(f"vector {bare[0]} in {path} is {role} and has no label; give it one, or take it out")
-    if np.count_nonzero(labels[roles["labelled"]].any(0)) < 2:
+    if np.count_nonzero(labels[roles["labelled"]].any(0)) == 1:
         raise UserError(f"the labelled vectors in {path} are of one class; learning codes takes two or more")
+
+
+def split_file(path):
+    """Where the split of the things at `path`, a file or folder, is kept."""
+    return Path(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
 
 
 def kept_split(path, kind, made, seed, sha256, n):
     """The split of the n things at `path`, a file or folder, called `kind`, of the digest `sha256`: the one that is
     kept beside them, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError where the
     file is damaged or of other things."""
-    file = _folder(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
+    file = split_file(path)
     if not file.exists():
         with files.whole(file) as opened:
             np.savez(opened, seed=seed, sha256=sha256, **made)

@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from utils import files
 from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, own_folder
 from utils.data.tags import tagging
 from utils.errors import UserError
@@ -27,6 +28,19 @@ def _lists(name, other):
     return DataSet(load, raw_tags=raw_tags)
 
 
+def _vectors(config):
+    """The vectors of a user's own; those that were read last are given again while their files are as they were, since
+    many trainings in a row have the same, and reading and checking them takes as long as fitting some."""
+    path = config.embeddings
+    parts = (path, embeddings.split_file(path)) if path else ()
+    if _last.get("state") != (path, files.state(*parts)):
+        _last.clear()
+        data = embeddings.load(path, config.seed)
+        _last.update(data=data, state=(path, files.state(*parts)))  # with the split that was made just now
+    return _last["data"]
+
+
+_last = {}  # what `_vectors` read, and the state of its files
 SETS = {
     "cifar10": DataSet(lambda config: cifar10.load(config.data_dir, config.protocol, config.known_classes),
                        cifar10.fetch, lambda config, data: keywords.raw_tags(config.data_dir)),
@@ -37,7 +51,7 @@ SETS = {
     "nus-wide": _lists("nus-wide", flickr.load_nuswide),
     "folder": DataSet(lambda config: own_folder.load(config.data_dir, config.seed, config.image_size),
                       raw_tags=lambda config, data: own_folder.raw_tags(config.data_dir, data)),
-    "embeddings": DataSet(lambda config: embeddings.load(config.embeddings, config.seed))}
+    "embeddings": DataSet(_vectors)}
 
 
 def load(config, tags=False):

@@ -119,7 +119,8 @@ def _role_sizes(config):
     """{role: images} of CIFAR-10 that training may draw from, all of which have a tag."""
     labelled = {1: 5000, 2: 3000 * len(config.known_classes), 3: 0}[config.protocol]
     queries = {1: 1000, 2: 3000 * (10 - len(config.known_classes)), 3: 10_000}[config.protocol]
-    return {"labelled": labelled, "training": 60_000 - queries, "tagged": 60_000 - queries}
+    seen = 60_000 - queries
+    return {"labelled": labelled, "examples": labelled or seen, "training": seen, "tagged": seen}
 
 
 def pflop(images, config):

@@ -36,7 +36,7 @@ class Cell(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A row that a paper prints: {column: mAP}, and where."""
+    """A row that a paper prints: {column: mAP, or None for an empty place}, and where."""
 
     row: str
     figures: dict

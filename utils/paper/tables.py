@@ -39,8 +39,10 @@ def write(path, experiment, drawn_by, grid, left, more):
     of Markdown.
     """
     finished = {kept.name: kept for done in grid.values() for kept in done}
-    sources = [f"{published.row[0].upper()}{published.row[1:]}: {published.source}."
-               for published in experiment.published]
+    of_source = {}
+    for published in experiment.published:
+        of_source.setdefault(published.source, []).append(f"{published.row[0].upper()}{published.row[1:]}")
+    sources = [f"{'; '.join(rows)}: {source}." for source, rows in of_source.items()]
     path.write_text("\n".join([
         f"# {experiment.title}", "", f"Drawn by `{drawn_by}` from the cells listed below.", "",
         "mAP, expected over ties: mean ± standard deviation (trainings). Left is what the trainings that are not "
@@ -56,7 +58,8 @@ def write(path, experiment, drawn_by, grid, left, more):
 
 
 def _blocks(grid, left, published):
-    """A table for the rows that have the same columns, and with it what was published of these."""
+    """A table for the rows that have the same columns, and with it what was published of these; one of its own for what
+    was published of other columns."""
     rows, blocks = {}, {}
     for row, column in grid:
         rows.setdefault(row, []).append(column)
@@ -64,10 +67,10 @@ def _blocks(grid, left, published):
         blocks.setdefault(tuple(columns), []).append(
             [row, *(_place(grid[row, column], left.get((row, column))) for column in columns)])
     for one in published:
-        for columns, lines in blocks.items():
-            if one.figures.keys() & set(columns):
-                lines.append([one.row, *(f"{one.figures[column]:.3f}" if column in one.figures else ""
-                                         for column in columns)])
+        fitting = [columns for columns in blocks if one.figures.keys() & set(columns)] or [tuple(one.figures)]
+        for columns in fitting:
+            figures = ("" if one.figures.get(column) is None else f"{one.figures[column]:.3f}" for column in columns)
+            blocks.setdefault(columns, []).append([one.row, *figures])
     return _paragraphs("\n".join(markdown(["", *columns], lines)) for columns, lines in blocks.items())
 
 

@@ -87,19 +87,18 @@ def evaluate(config, checkpoint, held_back=False):
         queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)
         features, codes = encoder(data.images, "encoding the gallery", asked.gallery)
         database = encoder.database(codes)
-    precisions = metrics.average_precision(database, queries, asked.relevance, config.n_DB,
-                                           without_hits=config.without_hits)
     ranks = RANKS[RANKS <= len(codes)]
-    precision, recall = metrics.precision_recall(database, queries, asked.relevance, ranks)
-    vectors = METHODS[config.method].vectors
-    unquantised = metrics.unquantised_average_precision(vectors(queries, config), vectors(features, config),
-                                                        asked.relevance, config.n_DB, config.without_hits)
-    stable = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB, "stable",
-                                            config.without_hits)
+    found = metrics.measured(database, queries, asked.relevance, config.n_DB, ranks, config.without_hits)
+    queries, features = (METHODS[config.method].vectors(each, config) for each in (queries, features))
+    unquantised = found.expected
+    if (np.abs(features) != 0.5).any():  # else they are bits, whose inner product ranks as Hamming's distance does
+        unquantised = metrics.unquantised_average_precision(queries, features, asked.relevance, config.n_DB,
+                                                            config.without_hits)
     labels = data.labels[asked.queries]
-    return {"mAP": metrics.mean(precisions), "mAP_stable": stable, "unquantised_mAP": metrics.mean(unquantised),
+    return {"mAP": metrics.mean(found.expected), "mAP_stable": metrics.mean(found.stable),
+            "unquantised_mAP": metrics.mean(unquantised),
             **symmetric(database, query_codes, asked, config),
             "distinct_codes": len(database.gallery.counts), "queries": len(queries), "gallery": len(codes),
-            "class_mAP": {name: metrics.mean(precisions[labels[:, k]]) for k, name in enumerate(data.class_names)
+            "class_mAP": {name: metrics.mean(found.expected[labels[:, k]]) for k, name in enumerate(data.class_names)
                           if labels[:, k].any()},
-            "ranks": ranks.tolist(), "precision": precision.tolist(), "recall": recall.tolist()}
+            "ranks": ranks.tolist(), "precision": found.precision.tolist(), "recall": found.recall.tolist()}

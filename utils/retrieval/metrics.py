@@ -7,6 +7,7 @@ Which pictures are relevant to a query is told by a relevance, `SharedLabels` or
 its `shape` is (Q, N), and its `places(q)` are the relevant places in the gallery, int64 [R], each once.
 """
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
@@ -56,27 +57,40 @@ def unquantised_average_precision(queries, gallery_features, relevance, n_DB, wi
     return _average_precision(each, queries, relevance, n_DB, "expected", without_hits)
 
 
-def precision_recall(database, queries, relevance, ranks):
-    """Precision and recall at each of `ranks`, the means over the queries: two float64 [R].
+class Measured(NamedTuple):
+    """expected, stable: AP of each query by both ways with ties, float64 [Q], as `average_precision` has them.
+    precision, recall: at each rank asked for, float64 [R]."""
+
+    expected: np.ndarray
+    stable: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+
+
+def measured(database, queries, relevance, n_DB, ranks, without_hits="zero"):
+    """AP, precision and recall by one pass over the distances: Measured.
 
     Precision at rank k is the share of relevant ones among the first k, recall the share of a query's
-    relevant ones that are among the first k. Both are the exact means over all orders of the pictures at
-    equal distance. Queries without relevant ones count in precision and are left out of recall.
+    relevant ones that are among the first k. Both are the exact means over the queries and all orders of the pictures
+    at equal distance. Queries without relevant ones count in precision and are left out of recall.
 
-    database, queries and relevance: as for `average_precision`. ranks: int [R], each from 1 to N, in any
-    order; Q x R numbers are held at once. Raises ValueError as `average_precision`, for other ranks, and if
-    no query has relevant ones; otherwise as `search.blocks`.
+    ranks: int [R], each from 1 to N, in any order; Q x R numbers are held at once. The others: as for
+    `average_precision`. Raises ValueError as that, for other ranks, and if no query has relevant ones; otherwise as
+    `search.blocks`.
     """
     gallery, ranks = database.gallery, np.asarray(ranks)
+    _check_cut(n_DB, without_hits)
     _check(relevance, queries, gallery)
     if ((ranks < 1) | (ranks > len(gallery.inverse))).any():
         raise ValueError(f"ranks go from 1 to {len(gallery.inverse)}")
-    work = partial(_hits, gallery, relevance, ranks)
-    hits, relevant = map(np.concatenate, zip(*search.in_threads(work, search.blocks(queries, gallery)), strict=True))
+    work = partial(_all, gallery, relevance, min(n_DB, len(gallery.inverse)), ranks)
+    parts = search.in_threads(work, search.blocks(queries, gallery))
+    expected, stable, hits, relevant = map(np.concatenate, zip(*parts, strict=True))
     some = relevant > 0
     if not some.any():
         raise ValueError("no query has relevant ones")
-    return (hits / ranks).mean(0), (hits[some] / relevant[some, None]).mean(0)
+    return Measured(counted(expected, without_hits), counted(stable, without_hits), (hits / ranks).mean(0),
+                    (hits[some] / relevant[some, None]).mean(0))
 
 
 def ascending(values):
@@ -99,15 +113,20 @@ def _check(relevance, queries, gallery):
         raise ValueError(f"relevance is {relevance.shape}, not {(len(queries), len(gallery.inverse))}")
 
 
+def _check_cut(n_DB, without_hits):
+    """ValueError where these are none of what they may be."""
+    if without_hits not in ("zero", "drop"):
+        raise ValueError(f"without_hits is {without_hits!r}, not 'zero' or 'drop'")
+    if n_DB < 1:
+        raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
+
+
 def _average_precision(gallery, queries, relevance, n_DB, ties, without_hits):
     """`average_precision` in a `search.Gallery`."""
     ways = {"expected": _expected, "stable": _stable}
     if ties not in ways:
         raise ValueError(f"ties is {ties!r}, not 'expected' or 'stable'")
-    if without_hits not in ("zero", "drop"):
-        raise ValueError(f"without_hits is {without_hits!r}, not 'zero' or 'drop'")
-    if n_DB < 1:
-        raise ValueError(f"n_DB is {n_DB}, not a number of ranks")
+    _check_cut(n_DB, without_hits)
     _check(relevance, queries, gallery)
     work = partial(ways[ties], gallery, relevance, min(n_DB, len(gallery.inverse)))
     return counted(np.concatenate(search.in_threads(work, search.blocks(queries, gallery))), without_hits)
@@ -125,9 +144,14 @@ def counted(found, without_hits):
 def _expected(gallery, relevance, cut, rows, distances):
     """AP over the first `cut` ranks, ties in all orders, and the chance of a hit, of a part of a block: float64 [b, 2].
     """
-    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, len(gallery.inverse) + 1))])
+    harmonic = _harmonic(gallery)
     return np.array([expected_ap(*_tie_groups(distance, gallery, relevance.places(q), cut), cut, harmonic)
                      for q, distance in zip(rows, distances, strict=True)]).reshape(-1, 2)
+
+
+def _harmonic(gallery):
+    """H_0, H_1, ..., H_N, float64 [N + 1]."""
+    return np.concatenate([[0], np.cumsum(1 / np.arange(1, len(gallery.inverse) + 1))])
 
 
 def _stable(gallery, relevance, cut, rows, distances):
@@ -145,13 +169,16 @@ def _stable(gallery, relevance, cut, rows, distances):
     return np.array(found, float).reshape(-1, 2)
 
 
-def _hits(gallery, relevance, ranks, rows, distances):
-    """Expected relevant ones up to each rank, float64 [b, R], and in all, float64 [b], of a part of a block."""
-    hits, relevant = np.empty((len(rows), len(ranks))), np.empty(len(rows))
+def _all(gallery, relevance, cut, ranks, rows, distances):
+    """Of a part of a block `_expected` and `_stable`, float64 [b, 2] each, and expected relevant ones up to each rank,
+    float64 [b, R], and in all, float64 [b]."""
+    expected, hits, relevant = np.empty((len(rows), 2)), np.empty((len(rows), len(ranks))), np.empty(len(rows))
+    harmonic = _harmonic(gallery)
     for row, (q, distance) in enumerate(zip(rows, distances, strict=True)):
         end, found = _tie_groups(distance, gallery, relevance.places(q), len(gallery.inverse))
+        expected[row] = expected_ap(end, found, cut, harmonic)
         hits[row], relevant[row] = np.interp(ranks, end, found), found[-1]  # hits rise evenly within a group
-    return hits, relevant
+    return expected, _stable(gallery, relevance, cut, rows, distances), hits, relevant
 
 
 def _first(distance, cut):

@@ -63,9 +63,10 @@ class Task:
         self.epoch_steps = max(1, self.counts[0] // config.batch_size)
         self.n_steps = config.n_steps(self.epoch_steps)
         self.n_epochs = -(-self.n_steps // self.epoch_steps)
-        if self.n_steps:
-            for role, count in zip(self._method.draws, self.counts, strict=True):
+        for role, count in zip(self._method.draws, self.counts, strict=True):
+            if self.n_steps:
                 splits.check_batch(config.batch_size, count, role)
+            splits.check_there(count, role)
         self.fits = self._method.fit is not None
         self.measure, self.source = self._method.measure, data.source
 

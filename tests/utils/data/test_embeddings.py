@@ -97,6 +97,15 @@ def test_a_tenth_of_each_class_asks_and_the_rest_is_known():
     np.testing.assert_array_equal(made["unlabelled"], np.setdiff1d(np.arange(len(labels)), made["query"]))
 
 
+@pytest.mark.parametrize("labels", [None, np.full(N, -1), np.zeros([N, 4], bool)])
+def test_vectors_without_a_label_are_all_unlabelled(tmp_path, labels):
+    path = made_up.file(tmp_path / "v.npz", labels=labels)
+    data = embeddings.load(path)
+    np.testing.assert_array_equal(data.unlabelled, np.arange(N))
+    assert not len(data.query) + len(data.gallery) + len(data.labelled) and not data.labels.any()
+    assert [file.name for file in tmp_path.iterdir()] == ["v.npz"] and embeddings.n_classes(path) >= 2
+
+
 def with_nan():
     features, _ = made_up.vectors()
     features[17, 2] = np.nan
@@ -108,14 +117,13 @@ def with_nan():
     ({"features": np.zeros([N, 4])}, "are float64; save them as float16 or float32"),
     ({"features": np.zeros([N, 4, 4], np.float32)}, r"are \[300, 4, 4\]; they must be \[N, D\]"),
     ({"features": np.zeros([0, 4], np.float32)}, r"are \[0, 4\]; they must be"),
-    ({"features": None}, "has no features; it needs"), ({"labels": None}, "has no labels; it needs"),
+    ({"features": None}, "has no features; it needs"),
     ({"labels": np.zeros(N - 1, int)}, r"labels .* are int64 \[299\]; for 300 vectors they must be"),
     ({"labels": np.zeros(N)}, r"labels .* are float64 \[300\]"), ({"labels": np.int64(3)}, r"labels .* are int64 \[\]"),
     ({"labels": np.full(N, -2)}, "labels .* go from -2 to -2; number the classes from 0"),
     ({"labels": np.full(N, 10 ** 9)}, "labels .* go from 1000000000"),
-    ({"labels": np.zeros(N, int)}, "labels .* are of one class; learning codes takes two"),
-    ({"labels": np.full(N, -1)}, "labels .* are of no class"),
-    ({"labels": np.zeros([N, 4], bool)}, "labels .* are of no class"),
+    ({"labels": np.zeros(N, int)}, "labels .* are of one class; give two or more, or none"),
+    ({**PARTS, "labels": None}, "vector 0 .* is query and has no label"),
     ({"vectors": np.zeros(3)}, "has vectors, which is unknown; leave it out, or call it one of"),
     ({"query": np.arange(3)}, "has the role query and no gallery; give all of"),
     ({**PARTS, "query": np.arange(31)}, "vector 30 .* is both query and labelled; take it out of one"),
@@ -177,3 +185,19 @@ def test_vectors_and_their_network_belong_together(tmp_path):
     for settings in ({"embeddings": path, "backbone": "cnn_f"}, {"embeddings": path, "dataset": "cifar10"}):
         with pytest.raises(UserError, match="vectors and a network on vectors belong together"):
             sets.load(GPQ(**settings))
+
+
+def test_the_same_vectors_are_read_once_and_changed_ones_anew(tmp_path):
+    labels = made_up.vectors()[1]
+    path = made_up.file(tmp_path / "v.npz", **PARTS)
+    first, again = (sets.load(GPQ(embeddings=path, seed=seed)) for seed in (0, 1))
+    assert again is first
+    made_up.file(tmp_path / "v.npz", labels=(labels + 1) % 3, **PARTS)
+    assert (sets.load(GPQ(embeddings=path)).labels != first.labels).any()
+
+    alone = made_up.file(tmp_path / "w.npz")
+    split = tmp_path / "w.split.npz"
+    drawn = sets.load(GPQ(embeddings=alone, seed=0))
+    assert split.exists() and sets.load(GPQ(embeddings=alone, seed=1)) is drawn
+    split.unlink()
+    assert (sets.load(GPQ(embeddings=alone, seed=1)).query != drawn.query).any() and split.exists()

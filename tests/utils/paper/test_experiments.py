@@ -3,7 +3,7 @@ import pytest
 
 import config
 from utils.errors import UserError
-from utils.paper.baselines import DEEP, SHALLOW, SSGAH, TABLE3, WHOSE
+from utils.paper.baselines import DEEP, NUS_WIDE_FILES, SHALLOW, SSGAH, TABLE3, WHOSE
 from utils.paper.checks import check_bits
 from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
 from utils.paper.rows import HIDDEN, NETWORKS
@@ -110,6 +110,7 @@ def test_what_a_cell_sets_its_method_has(name):
         every = {**cell.schedule, **cell.settings}
         assert kind(**every) and every.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
     columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
+    columns |= {f"NUS-WIDE, {column}" for column in columns if name == "table2"}
     assert all(published.figures.keys() <= columns and published.source for published in experiment.published)
 
 
@@ -132,6 +133,14 @@ def test_what_is_printed_of_a_baseline_says_whose_it_is():
     for method, figures in printed.items():
         row = rows[f"{method.upper()}, the paper"]
         assert tuple(row.figures.values()) == figures and WHOSE[method] in row.source
+
+
+def test_nus_wide_has_the_papers_rows_and_an_empty_one_that_names_its_files():
+    rows = {row.row: row for row in EXPERIMENTS["table2"].published if "NUS-WIDE" in row.row}
+    ours = rows.pop("ours on NUS-WIDE")
+    assert set(ours.figures.values()) == {None} and all(file in ours.source for file in NUS_WIDE_FILES)
+    assert len(rows) == 16 and all(row.figures.keys() == ours.figures.keys() for row in rows.values())
+    assert rows["GPQ on NUS-WIDE, the paper"].figures["NUS-WIDE, 48 bits"] == 0.878
 
 
 def test_a_length_that_is_asked_for_twice_is_refused():

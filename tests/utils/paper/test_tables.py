@@ -45,6 +45,14 @@ def test_a_table_has_means_deviations_and_empty_places(tmp_path):
     assert behind[0] == {"row": "GPQ", "column": "12 bits", "cells": ["a", "b"], "mAP": [0.5, 0.7]}
 
 
+def test_what_was_published_of_other_columns_stands_alone_and_rows_of_one_source_together(tmp_path):
+    rows = (*PAPER, Published("SH", {"elsewhere": 0.39}, "another"), Published("ours", {"elsewhere": None}, "a file"))
+    tables.write(tmp_path / "a.md", EXPERIMENT._replace(published=rows), "x", {("GPQ", "12 bits"): []}, {}, [])
+    found = (tmp_path / "a.md").read_text()
+    assert "|  | elsewhere |\n| --- | --- |\n| SH | 0.390 |\n| ours |  |\n" in found
+    assert "\nSPQ; SH: another.\n" in found and "\nOurs: a file.\n" in found
+
+
 def test_every_cell_says_its_own_data_and_command(tmp_path):
     another = {"name": "CIFAR-10", "part": "all", "sha256": 64 * "0", "origin": "batches that went through JPEG"}
     grid = {("GPQ", "12 bits"): [kept("a", 0.5, GPQ(n_book=3, follow="paper"), "CIFAR-10, the sample"),
