@@ -219,4 +219,4 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
         with pytest.raises(UserError, match=f"was not made with {other}"):
             Demo.search_own(options(Demo.Options, *common, f"--{other}", "--database=a.npz", "--image=mine/sub/07.png"))
     with pytest.raises(UserError, match="a.npz is not of the gallery of CIFAR-10, whose queries mAP is measured by"):
-        Demo.search_own(options(Demo.Options, *common, "--database=a.npz"))
+        Demo.search_own(options(Demo.Options, *common, "--database=a.npz", f"--data_dir={data_dir}"))
