@@ -160,8 +160,6 @@ def _fault(stored):
         with Image.open(stored.open()) as picture:
             picture.draft("RGB", (1, 1))
             picture.load()
-    except FileNotFoundError:
-        return "there is no such file"
     except (OSError, *pictures.WRONG) as error:
         return _in_words(error)
 
@@ -171,6 +169,8 @@ def _left_out(name, fault):
 
 
 def _in_words(error):
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
     return "it is empty or no picture" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
