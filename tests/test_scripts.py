@@ -1,18 +1,17 @@
 """train.py, Demo.py and utils.encode, end to end on real images with a tiny schedule."""
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, options, run_training, variables
+from conftest import SMALL, options, run_training, variables
 from PIL import Image
 
 import Demo
 import encode
+import train
 from model.tf1 import tf
 from utils.data import cifar10
 from utils.data.relevance import Matrix
@@ -46,20 +45,20 @@ def test_training_writes_what_demo_loads(trained):
                                                    "learning_rate"}
 
 
-def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_dir, tmp_path):
-    command = [sys.executable, "train.py", *SMALL, f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
-               "--total_epochs=4", "--save_term=2"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "PYTHONUNBUFFERED": "1"}) as process:
-        seen = next(line for line in process.stdout if "iter: 10" in line)
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-    assert "epoch: 2/4" in seen and process.returncode == 0
-    assert "go on with --resume" in rest
-    stopped = json.loads((tmp_path / "interrupted.ckpt.json").read_text())["step"]
-    assert 10 <= stopped < 20
-    run_training(f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
-                 "--total_epochs=4", "--save_term=2", "--resume")
+def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_dir, tmp_path, monkeypatch, capsys):
+    def terminated(writer, step, write=train.write_scalars, **values):
+        write(writer, step, **values)
+        if step == 12:
+            signal.raise_signal(signal.SIGTERM)
+
+    arguments = [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=4", "--save_term=2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "write_scalars", terminated)
+        assert run_training(*arguments) is False
+    said = capsys.readouterr().out
+    assert "epoch: 2/4, iter: 10 " in said and said.endswith("Stopped; go on with --resume\n")
+    assert json.loads((tmp_path / "interrupted.ckpt.json").read_text())["step"] == 12
+    run_training(*arguments, "--resume")
     uncut, resumed = variables(trained / "4.ckpt"), variables(tmp_path / "4.ckpt")
     assert uncut.keys() == resumed.keys()
     for name in uncut:
