@@ -116,7 +116,7 @@ def test_demo_prints_the_map_of_a_plain_search(trained, data_dir, tmp_path, monk
         good = data.labels[data.gallery][:, label.argmax()]
         shuffled = []
         for seed in range(200):
-            order = np.lexsort((np.random.default_rng(seed).permutation(540), distance))
+            order = np.lexsort((np.random.default_rng(seed).permutation(180), distance))
             ranks = np.flatnonzero(good[order]) + 1
             shuffled.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
         expected.append(np.mean(shuffled))
@@ -148,7 +148,7 @@ def test_a_database_is_good_for_the_settings_that_decide_its_codes(trained, data
 
 def test_demo_honours_the_similarity_file(trained, data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluation.relevance, "similarity", lambda path, data: Matrix(np.ones((10, 540), bool)))
+    monkeypatch.setattr(evaluation.relevance, "similarity", lambda path, data: Matrix(np.ones((10, 180), bool)))
     config = demo(trained, data_dir)
     Demo.evaluate(config)
     assert "mAP: 1.0000" in capsys.readouterr().out
@@ -185,8 +185,8 @@ def test_own_pictures_are_encoded_and_searched(trained, data_dir, tmp_path, monk
     data = cifar10.load(data_dir)
     Path("mine").mkdir()
     for i in range(20):
-        Image.fromarray(data.images[data.gallery[i * 25]]).save(f"mine/{i:02}.png")
-    np.save("mine.npy", data.images[data.gallery[:500:25]])
+        Image.fromarray(data.images[data.gallery[i * 8]]).save(f"mine/{i:02}.png")
+    np.save("mine.npy", data.images[data.gallery[:160:8]])
     Path("mine/sub").mkdir()
     Path("mine/07.png").rename("mine/sub/07.png")
     Path("mine/19.png").rename("mine/sub/19.png")
