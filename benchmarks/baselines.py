@@ -8,13 +8,13 @@ runs. 1,000 queries are searched for their nearest 100 of 54,000.
 """
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.search import timed
 from config import GPQ
 from model.tf1 import tf
 from reproduce import configure
@@ -31,16 +31,6 @@ from utils.training.folder import finished
 NEAREST = 100
 
 
-def best(work, runs):
-    """The fewest seconds of a run, and what it returned."""
-    seconds = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        found = work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds), found
-
-
 def measure(config, data, runs):
     """(microseconds to encode a vector, milliseconds to search for a query)."""
     gallery = np.asarray(data.images[data.gallery])
@@ -48,10 +38,10 @@ def measure(config, data, runs):
         encoder = Encoder(config, session, config.final_checkpoint, like=data.images)
         queries, _ = encoder(data.images, rows=data.query)
         encoder.codes(gallery[:1000])
-        encoding, codes = best(lambda: encoder.codes(gallery), runs)
+        encoding, codes = timed(encoder.codes, runs, gallery)
         database = encoder.database(codes)
-    searching, _ = best(lambda: search(database, queries, NEAREST), runs)
-    return 1e6 * encoding / len(gallery), 1e3 * searching / len(queries)
+    searching, _ = timed(search, runs, database, queries, NEAREST)
+    return 1e6 * min(encoding) / len(gallery), 1e3 * min(searching) / len(queries)
 
 
 def main():

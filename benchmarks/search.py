@@ -115,13 +115,13 @@ def slow_way(database, queries, labels):
 
 
 def timed(way, runs, *arguments):
-    """(median seconds, what `way` returned)."""
+    """(each run's seconds, what `way` returned)."""
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
         result = way(*arguments)
         seconds.append(time.perf_counter() - start)
-    return np.median(seconds), result
+    return seconds, result
 
 
 def compare(title, database, queries, labels, runs, slow):
@@ -132,7 +132,7 @@ def compare(title, database, queries, labels, runs, slow):
 
     def show(name, seconds, precision):
         whole = f"{precision.mean():10.6f}" if len(precision) == len(queries) else f"{'':10}"
-        print(f"{name:34}{seconds:9.2f}{whole}{precision[:slow].mean():14.6f}", flush=True)
+        print(f"{name:34}{np.median(seconds):9.2f}{whole}{precision[:slow].mean():14.6f}", flush=True)
 
     for ties in ("expected", "stable"):
         show(f"ours, ties {ties}", *timed(ours, runs, database, queries, labels, ties))
@@ -142,7 +142,7 @@ def compare(title, database, queries, labels, runs, slow):
         print("faiss: not installed (pip install -r requirements-faiss.txt)")
     seconds, precision = timed(slow_way, 1, database, queries[:slow], labels[:slow])
     scaled = "" if slow == len(queries) else f" ({slow} queries, scaled)"
-    show(f"slow way{scaled}", seconds * len(queries) / slow, precision)
+    show(f"slow way{scaled}", np.array(seconds) * len(queries) / slow, precision)
 
 
 def main():

@@ -118,8 +118,8 @@ def full():
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
-    """A folder whose `sample/` is a tenth of the repository's: 10 queries, 50 labelled, 540 gallery."""
-    return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 10)
+    """A folder whose `sample/` is a part of the repository's: 10 queries, 50 labelled, 180 gallery."""
+    return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 10, of_gallery=30)
 
 
 @pytest.fixture(scope="session")
@@ -128,12 +128,13 @@ def few_dir(tmp_path_factory):
     return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 100)
 
 
-def part_of_the_sample(root, every):
-    """Write one of `every` images of each role of the repository's sample as `root/sample`. Returns `root`."""
+def part_of_the_sample(root, every, of_gallery=None):
+    """Write one of `every` images of each role of the repository's sample as `root/sample`; of the gallery one of
+    `of_gallery`, where that is another number. Returns `root`."""
     folder = root / "sample"
     folder.mkdir()
     data = cifar10.load(ROOT / "cifar10" / "sample")
-    keep = np.sort(np.concatenate([role[::every] for role in (data.query, data.labelled, data.gallery)]))
+    keep = np.sort(np.concatenate([data.query[::every], data.labelled[::every], data.gallery[::of_gallery or every]]))
     np.save(folder / "positions.npy", data.positions[keep])
     for number, name in enumerate(cifar10.BATCHES):
         rows = keep[data.positions[keep] // 10000 == number]

@@ -122,15 +122,6 @@ def test_importing_does_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_script_ends_with_one_line(tmp_path):
-    of_a_user = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    done = subprocess.run([sys.executable, str(ROOT / "train.py"), "--bn_word=0"], cwd=tmp_path,
-                          env=of_a_user, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stdout == ""
-    assert "bn_word is '0'" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("name", GPQ.model_fields)
 def test_every_setting_can_be_given_on_the_command_line(name):
     usual = getattr(GPQ(), name)

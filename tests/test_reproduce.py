@@ -36,9 +36,9 @@ def test_a_table_comes_with_its_cells_and_curves(place):
     smoke = place / "results" / "smoke"
     cell = json.loads((smoke / "cells" / f"{NAME}.json").read_text())
     found = cell["evaluation"]
-    assert cell["training"]["step"] == 5 and found["gallery"] == 540 and found["queries"] == 10
+    assert cell["training"]["step"] == 5 and found["gallery"] == 180 and found["queries"] == 10
     assert 0.1 < found["mAP"] < 1 and 0 < found["unquantised_mAP"] < 1 and len(found["class_mAP"]) == 10
-    assert found["ranks"][0] == 1 and found["ranks"][-1] <= 540 and len(found["ranks"]) == len(found["precision"])
+    assert found["ranks"][0] == 1 and found["ranks"][-1] <= 180 and len(found["ranks"]) == len(found["precision"])
     table = (smoke / f"{TABLE2}.md").read_text()
     assert f"| {NAME} | {found['mAP']:.4f} |" in table and "| the paper | 0.858 |" in table
     assert [len(axis) for axis in cell["curves"]["total"]] == [5, 5]

@@ -54,8 +54,8 @@ def trained(reference):
         session.run(tf.global_variables_initializer())
         session.run([v.initializer for v in variables.values()],
                     {v.initializer.inputs[1]: reference.weights[name] for name, v in variables.items()})
-        found = SimpleNamespace(names=variables.keys(), gradients=session.run(gradients),
-                                loss=session.run(graph.losses.total))
+        found = SimpleNamespace(names=variables.keys())
+        found.gradients, found.loss = session.run([gradients, graph.losses.total])
         session.run(graph.step)
         after, found.moving, found.retrieval = session.run([variables, moving, retrieval])
         found.moved = {name: value - reference.weights[name] for name, value in after.items()}

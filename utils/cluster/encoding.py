@@ -85,7 +85,7 @@ def encode(config, checkpoint, out, address=""):
     held, _, faults = zip(*map(store.about, range(len(store))), strict=True)
     faults = sum(faults, [])
     for fault in faults:
-        print(f"left out: {fault}", file=sys.stderr)
+        print(fault, file=sys.stderr)
     if faults:
         print(f"{config.images}: {len(faults)} of {count} pictures are left out", file=sys.stderr)
     if len(faults) == count:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.cluster import rays
-from utils.data import pictures
+from utils.data import lazy, pictures
 from utils.errors import UserError
 
 READ = 1000  # pictures or vectors at once
@@ -21,10 +21,11 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # a
 
 class Source(NamedTuple):
     """What is encoded: the folder of pictures or the .npy file at `path`; side: of the square that a picture is brought
-    to, or 0 where the file holds vectors."""
+    to, or 0 where the file holds vectors; threads: that decode, None for one a core."""
 
     path: Path
     side: int
+    threads: int | None = None
 
     def batches(self, rows, names):
         """Yields (uint8 [n, side, side, 3] or float [n, D], names str [n] or None, what is wrong with the pictures that
@@ -38,14 +39,10 @@ class Source(NamedTuple):
                 yield self._pictures(names[first:first + READ])
 
     def _pictures(self, names):
-        read, kept, faults = [], [], []
-        for name in names:
-            try:
-                read.append(pictures.read(self.path / name, self.side))
-                kept.append(name)
-            except UserError as error:
-                faults.append(str(error))
-        return np.array(read, np.uint8).reshape(-1, self.side, self.side, 3), np.array(kept, str), faults
+        images = lazy.Pictures(lazy.Below(self.path, names), self.side, pictures.cropped, True, self.threads)
+        read, faults = images[:], dict(sorted(images.faults.items()))
+        kept = ~np.isin(np.arange(len(names)), list(faults))
+        return read[kept], np.array(names, str)[kept], list(faults.values())
 
 
 class Worker:
@@ -103,6 +100,6 @@ def on_ray(store, source, make, names, address):
     data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     told = data.from_items(missing, override_num_blocks=len(missing)).map(
-        Worker, fn_constructor_args=(store, source, make), num_cpus=1, concurrency=min(len(missing), rays.cores(ray)),
-        runtime_env={"env_vars": ONE_THREAD})
+        Worker, fn_constructor_args=(store, source._replace(threads=1), make), num_cpus=1,
+        concurrency=min(len(missing), rays.cores(ray)), runtime_env={"env_vars": ONE_THREAD})
     yield from told.iter_rows()

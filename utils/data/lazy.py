@@ -60,15 +60,15 @@ class Pictures:
 
     stored: a sequence of a `Stored` for each. decode(open file, side) -> uint8 [side, side, 3]: `decode` of this
     module, or `pictures.cropped`, which keeps the middle. An index raises UserError where a picture cannot be read; or
-    with `leave_out` it is black, and `faults`, {row: what is wrong}, has it from then on.
+    with `leave_out` it is black, and `faults`, {row: a sentence}, has it from then on. threads: None for one a core.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
 
-    def __init__(self, stored, side, decode=decode, leave_out=False):
+    def __init__(self, stored, side, decode=decode, leave_out=False, threads=None):
         self._stored, self._side, self._decode, self._leave_out = stored, side, decode, leave_out
         self.faults = {}
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
 
     @property
     def shape(self):
@@ -91,7 +91,7 @@ class Pictures:
             return self._decode(self._stored[row].open(), self._side)
         except (OSError, *pictures.WRONG) as error:
             if self._leave_out:
-                self.faults[row] = _in_words(error)
+                self.faults[row] = _left_out(self.name(row), _in_words(error))
                 return np.zeros(self.shape[1:], np.uint8)
             raise UserError(f"{self.name(row)} can no longer be read ({_in_words(error)}); put it back as it was"
                             ) from error
@@ -145,7 +145,7 @@ def readable(stored, names, title):
                            leave=False))
     bad = [place for place, fault in enumerate(faults) if fault]
     for place in bad:
-        print(f"{names[place]} cannot be read and is left out: {faults[place]}", file=sys.stderr)
+        print(_left_out(names[place], faults[place]), file=sys.stderr)
     if bad and len(bad) == len(faults):
         raise UserError(f"none of the {len(bad)} pictures of {title} can be read, {names[0]} for one ({faults[0]}); "
                         "give the folder that has them")
@@ -160,13 +160,17 @@ def _fault(stored):
         with Image.open(stored.open()) as picture:
             picture.draft("RGB", (1, 1))
             picture.load()
-    except FileNotFoundError:
-        return "there is no such file"
     except (OSError, *pictures.WRONG) as error:
         return _in_words(error)
 
 
+def _left_out(name, fault):
+    return f"{name} cannot be read and is left out: {fault}"
+
+
 def _in_words(error):
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
     return "it is empty or no picture" if isinstance(error, UnidentifiedImageError) else str(error)
 
 

@@ -61,16 +61,20 @@ def shallow(bits, seeds, given):
             for method in SHALLOW for b in bits for seed in range(seeds)]
 
 
-def deep(bits, seeds, given):
-    """The deep methods' cells, of the vectors that are given, or from one pretrained F by GPQ's short schedule."""
+def short(bits, given):
+    """The short training: of the vectors that are given, or of one pretrained F. Returns (words behind a row's name,
+    settings, schedule)."""
     if given.get("embeddings"):
-        seen, start, schedule = "", {}, PLAIN
-    else:
-        path, schedule = NETWORKS[PRETRAINED]
-        seen, start, schedule = ", pretrained F", {"ImagNet_pretrained_path": path}, without_form(schedule)
+        return "", {}, {**PLAIN, **HIDDEN[bits]}
+    path, schedule = NETWORKS[PRETRAINED]
+    return ", pretrained F", {"ImagNet_pretrained_path": path}, without_form(schedule)
+
+
+def deep(bits, seeds, given):
+    """The deep methods' cells, by the `short` training."""
     return [Cell(f"{method.upper()}{seen}", column(b), {"method": method, **start, "n_bits": b, "seed": seed},
-                 schedule={**schedule, **(HIDDEN[b] if given.get("embeddings") else {})})
-            for method in DEEP for b in bits for seed in range(seeds)]
+                 schedule=schedule)
+            for method in DEEP for b in bits for seen, start, schedule in [short(b, given)] for seed in range(seeds)]
 
 
 def of_unseen(bits, seeds):

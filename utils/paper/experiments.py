@@ -8,7 +8,6 @@ from utils.paper.baselines import (
     DEEP,
     NUS_WIDE,
     NUS_WIDE_FILES,
-    PLAIN,
     SHALLOW,
     SSGAH,
     TABLE3,
@@ -16,7 +15,7 @@ from utils.paper.baselines import (
     deep,
     of_unseen,
     shallow,
-    without_form,
+    short,
 )
 from utils.paper.drawing import (
     draw_bars,
@@ -31,12 +30,10 @@ from utils.paper.drawing import (
 )
 from utils.paper.rows import (
     BITS,
-    HIDDEN,
     KNOWN,
     LONGER,
     NETWORK_SEEDS,
     NETWORKS,
-    PRETRAINED,
     SCRATCH,
     UNSEEN,
     VECTORS,
@@ -60,17 +57,15 @@ def table2(bits, seeds, given):
     """GPQ, a classifier alone and the baselines; of vectors, where some are given, all of them. Else GPQ by the
     release's schedule from two starts, by a short one from the F that the deep baselines start from too, and the
     shallow ones of GIST."""
+    seen, start, schedule = short(48, given)
+    starts = {seen: (start, schedule)}
     if given.get("embeddings"):
-        gpq, starts = over_vectors(bits, seeds, {"GPQ": {}}), {"": ({}, {**PLAIN, **HIDDEN[48]})}
+        gpq = over_vectors(bits, seeds, {"GPQ": {}})
     else:
         forms = {f"{follow} form, {start}": {"follow": follow, **path} for follow in ("release", "paper")
                  for start, path in STARTS.items()}
-        path, schedule = NETWORKS[PRETRAINED]
-        short = {"ImagNet_pretrained_path": path}
-        gpq = [*over(bits, seeds, forms),
-               *(cell._replace(schedule=schedule) for cell in over(bits, seeds, {"GPQ, pretrained F": short}))]
-        starts = {**{f", {start}": (path, {}) for start, path in STARTS.items()},
-                  ", pretrained F": (short, without_form(schedule))}
+        gpq = [*over(bits, seeds, forms), *from_start(bits, seeds, {f"GPQ{seen}": start}, start)]
+        starts = {**{f", {words}": (path, {}) for words, path in STARTS.items()}, **starts}
     ranked = {"by predicted class": "mAP", "by softmax inner product": "unquantised_mAP"}
     alone = [Cell(f"classifier alone{start}", by, {"method": "classifier", **path, "seed": seed}, measure, schedule)
              for start, (path, schedule) in starts.items() for by, measure in ranked.items() for seed in range(seeds)]

@@ -30,7 +30,7 @@ def kept(path, encoder, images, made_of):
                 rows["features"] = made[0]
                 rows["there"] = [place not in faults for place in range(first, first + len(rows))]
                 for place in first + np.flatnonzero(~rows["there"]):
-                    print(f"{images.name(place)} cannot be read and is left out: {faults[place]}", file=sys.stderr)
+                    print(faults[place], file=sys.stderr)
             first += len(rows)
             yield rows
 

@@ -1,6 +1,7 @@
 """Runs that are exported, trained by JAX, cut, damaged and imported, on the least task there is."""
 import fcntl
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from utils.errors import UserError
 from utils.training.task import build, draw
 
 pytest.importorskip("jax")
-
 
 
 class Line:
@@ -49,23 +49,37 @@ class Total(NamedTuple):
     total: tf.Tensor
 
 
-@pytest.fixture
-def line(tmp_path):
-    """A folder with the exported `Line`."""
-    assert export(Line(), "line", tmp_path / "runs", GPQ()) == tmp_path / "runs" / "line"
-    return tmp_path / "runs"
-
-
 @pytest.fixture(scope="module")
-def trained_line(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("line") / "runs"
-    export(Line(), "line", folder, GPQ(n_book=3))
-    assert run_training(folder).returncode == 0
+def exported(tmp_path_factory):
+    """A folder with the exported `Line`, to be copied."""
+    folder = tmp_path_factory.mktemp("exported") / "runs"
+    assert export(Line(), "line", folder, GPQ(n_book=3)) == folder / "line"
     return folder
 
 
-def run_training(folder, *names):
-    return subprocess.run([sys.executable, folder / "train.py", *names], capture_output=True, text=True)
+@pytest.fixture
+def line(exported, tmp_path):
+    """A folder with the exported `Line`."""
+    return shutil.copytree(exported, tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def trained_line(exported, tmp_path_factory):
+    """The same, trained as anywhere: by a process that knows nothing of the repository."""
+    folder = shutil.copytree(exported, tmp_path_factory.mktemp("trained") / "runs")
+    subprocess.run([sys.executable, folder / "train.py"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def run_training(monkeypatch, capsys):
+    """run_training(folder, *names) runs an export's script: how it ended, and what it printed."""
+    def run(folder, *names):
+        monkeypatch.setattr(sys, "argv", ["train.py", *names])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(folder / "train.py"), run_name="__main__")
+        return ended.value.code, capsys.readouterr().out
+    return run
 
 
 def test_a_session_ends_with_the_same_variables(trained_line):
@@ -84,14 +98,15 @@ def test_a_session_ends_with_the_same_variables(trained_line):
         np.testing.assert_allclose(trained[name], value, rtol=1e-5, err_msg=name)
 
 
-def test_a_run_trains_to_its_end_and_says_so(trained_line):
+def test_a_run_trains_to_its_end_and_says_so(trained_line, run_training):
     run = trained_line / "line"
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [10, 20, 25]
     assert log[-1]["total"] < log[0]["total"]
     before, after = arrays(run / "initial.npz"), arrays(run / "trained.npz")
     assert after["Z"] > 2 and after["C"] == before["C"] and after["step"] == after["global_step"] == 25
-    assert run_training(trained_line).stdout.endswith("line: finished\n")
+    code, said = run_training(trained_line)
+    assert code == 0 and said.endswith("line: finished\n")
 
 
 def test_a_step_is_compiled_once(line, caplog):
@@ -109,52 +124,51 @@ def test_a_step_is_compiled_once(line, caplog):
     assert sum("Finished XLA compilation of jit(call)" in message for message in caplog.messages) == 1
 
 
-def test_a_cut_run_goes_on_where_it_stood(line, trained_line):
+def test_a_cut_run_goes_on_where_it_stood(line, trained_line, run_training):
     """From the progress after 12 of 25 steps, the rest gives the same weights."""
     run = line / "line"
     plan = arrays(run / "plan.npz")
     np.savez(run / "plan.npz", labels=plan["labels"], indices=plan["indices"][:12])
-    assert run_training(line).returncode == 0
+    assert run_training(line)[0] == 0
     (run / "trained.npz").rename(run / "progress.npz")
     np.savez(run / "plan.npz", **plan)
-    assert "line: iter 12 of 25" in run_training(line, "line").stdout
+    assert "line: iter 12 of 25" in run_training(line, "line")[1]
     cut, uncut = arrays(run / "trained.npz"), arrays(trained_line / "line" / "trained.npz")
     for name in uncut.keys() - {"seconds"}:
         np.testing.assert_array_equal(cut[name], uncut[name], name)
 
 
-def test_a_run_that_is_no_longer_finite_keeps_its_progress(line):
+def test_a_run_that_is_no_longer_finite_keeps_its_progress(line, run_training):
     run = line / "line"
     values = arrays(run / "initial.npz")
     np.savez(run / "progress.npz", **{**values, "Z": np.float32(np.nan)}, step=1, seconds=0.0)
     before = (run / "progress.npz").read_bytes()
-    done = run_training(line)
-    assert done.returncode == 1 and "not finite at iter 10, stopped; lower learning_rate" in done.stdout
-    assert not done.stderr and (run / "progress.npz").read_bytes() == before and not (run / "trained.npz").exists()
+    code, said = run_training(line)
+    assert code == 1 and "not finite at iter 10, stopped; lower learning_rate" in said
+    assert (run / "progress.npz").read_bytes() == before and not (run / "trained.npz").exists()
     with pytest.raises(UserError, match="line is not trained to its end; run .*train.py"):
         import_run(line, line / "early.ckpt", {})
 
 
-def test_a_torn_log_is_mended(line):
+def test_a_torn_log_is_mended(line, run_training):
     run = line / "line"
     first = {"step": 10, "total": 1.0}
     (run / "log.jsonl").write_text(f'{json.dumps(first)}\n{{"step": 20, "total": 1.0}}\n{{"step": 2')
     np.savez(run / "progress.npz", **arrays(run / "initial.npz"), step=12, seconds=0.0)
-    assert run_training(line, str(run)).returncode == 0
+    assert run_training(line, str(run))[0] == 0
     log = [json.loads(text) for text in (run / "log.jsonl").read_text().splitlines()]
     assert log[0] == first and [each["step"] for each in log] == [10, 20, 25]
 
 
-def test_a_run_that_another_process_trains_is_passed_over(line):
+def test_a_run_that_another_process_trains_is_passed_over(line, run_training):
     with open(line / "line" / "log.jsonl", "a") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        assert run_training(line).stdout.endswith("line: another process trains it\n")
+        assert run_training(line)[1].endswith("line: another process trains it\n")
     assert not (line / "line" / "trained.npz").exists()
 
 
-def test_an_unknown_run(line):
-    done = run_training(line, "circle")
-    assert done.returncode == 1 and done.stderr.startswith("there is no run circle in")
+def test_an_unknown_run(line, run_training):
+    assert run_training(line, "circle")[0].startswith("there is no run circle in")
 
 
 def test_a_run_of_other_settings_is_refused(trained_line, tmp_path):

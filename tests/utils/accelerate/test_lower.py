@@ -18,12 +18,12 @@ from utils.training.logs import scalars
 from utils.training.task import Task, build, draw
 
 pytest.importorskip("jax")
-SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=2", "--seed=6", "--eval_term=1",
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=16", "--total_epochs=1", "--seed=6", "--eval_term=1",
          "--n_validation=10", "--augmentation=strong", "--lam_u=1", "--confidence=0.1"]
 
 
 def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
-    """Four steps from a trained F: after the first every loss, gradient and moving average, then the losses.
+    """Two steps from a trained F: after the first every loss, gradient and moving average, then the losses.
 
     F is a trained one because the gradients of a random one hang on single ReLUs that rounding opens and shuts.
     """
@@ -46,7 +46,7 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
         by_jax.append(step(task.images, arrays(plan)["labels"], indices, np.int32(number)))
         if number == 0:
             state = step.state()
-    assert len(by_jax) == task.n_steps == 4
+    assert len(by_jax) == task.n_steps == 2
 
     with tf.Graph().as_default(), tf.Session() as session:
         feeds, graph = build(task)
@@ -68,9 +68,9 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
         gap = np.linalg.norm(state[name].astype(float) - expected[name])
         assert gap <= 5e-3 * np.linalg.norm(expected[name]), name
 
-    log = {"step": 4, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
+    log = {"step": 2, **dict.fromkeys(about["watched"], 1.5), "device": "cpu"}
     (run / "log.jsonl").write_text(json.dumps(log) + "\n")
-    write(run / "trained.npz", {**step.state(), "step": 4, "seconds": 2.0})
+    write(run / "trained.npz", {**step.state(), "step": 2, "seconds": 2.0})
     import_run(tmp_path, tmp_path / "12bits.ckpt", {"n_book": 3, "seed": 6})
     with tf.Graph().as_default(), tf.Session() as session:
         Encoder(config, session, tmp_path / "12bits.ckpt")
@@ -78,16 +78,16 @@ def test_jax_trains_gpq_as_a_session_does(data_dir, tmp_path):
     for name, value in restored.items():
         np.testing.assert_array_equal(value, step.state()[name])
     beside = json.loads((tmp_path / "12bits.ckpt.json").read_text())
-    assert (beside["step"], beside["images"]) == (4, 128) and beside["data"]["part"] == "the sample"
+    assert (beside["step"], beside["images"]) == (2, 64) and beside["data"]["part"] == "the sample"
     assert beside["settings"]["n_book"] == 3 and beside["losses"]["total"] == 1.5 and beside["device"] == "cpu"
     logged = scalars(tmp_path / "logs")
-    assert logged.pop("held_back_mAP") == {4: pytest.approx(beside["judged"])} and 0 < beside["judged"] <= 1
-    assert logged == {name: {4: 1.5} for name in about["watched"]}
+    assert logged.pop("held_back_mAP") == {2: pytest.approx(beside["judged"])} and 0 < beside["judged"] <= 1
+    assert logged == {name: {2: 1.5} for name in about["watched"]}
 
     about["beside"]["settings"]["eval_term"] = 0
     (run / "about.json").write_text(json.dumps(about))
     import_run(run, tmp_path / "F.mat", {})
-    assert json.loads((tmp_path / "F.mat.json").read_text())["step"] == 4
+    assert json.loads((tmp_path / "F.mat.json").read_text())["step"] == 2
     kernel = scipy.io.loadmat(tmp_path / "F.mat")["Fixed_VGG/conv2d_4/kernel:0"]
     np.testing.assert_allclose(kernel, step.state()["Fixed_VGG/conv2d_4/kernel"], rtol=1e-3, atol=1e-7)
 

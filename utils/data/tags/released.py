@@ -32,16 +32,13 @@ def write(folder, merging, names):
 def read(folder, names):
     """The `Merging` that `folder` keeps of raw tags with these `names`, T0 of them.
 
-    Raises UserError where a file is absent, damaged, foreign or malicious, of which nothing is executed; where the two
-    do not fit together; and where they are of other raw tags.
+    Raises UserError where a file is absent, damaged, foreign or malicious, of which nothing is executed; where a vector
+    is 0, which has no direction; where the two do not fit together; and where they are of other raw tags.
     """
     vectors, groups = _vectors(Path(folder, VECTORS)), _groups(Path(folder, GROUPS), len(names))
     if len(vectors) != len(groups):
         raise UserError(f"{folder} has {len(vectors)} vectors in {VECTORS} and {len(groups)} tags in {GROUPS}; make "
                         "both anew by python -m utils.data.tags")
-    if not groups:
-        raise UserError(f"{folder} keeps no tag, so there is nothing to learn from; make it anew by "
-                        "python -m utils.data.tags with other word vectors")
     raw = Path(folder, RAW)
     if raw.is_file() and raw.read_text(encoding="utf8").splitlines() != list(names):
         raise UserError(f"{folder} was made of other tags than these; make it anew by python -m utils.data.tags")
@@ -52,14 +49,18 @@ def read(folder, names):
 def _vectors(path):
     try:
         with open(path, encoding="utf8") as file:
-            vectors = np.loadtxt(file, np.float32, ndmin=2)
+            vectors = np.array([line.split() for line in file if line.strip()], np.float32)
     except FileNotFoundError:
         raise UserError(f"there is no {path}; make it by python -m utils.data.tags") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no table of numbers, as many in each line; make it anew by "
                         "python -m utils.data.tags") from error
-    if not np.isfinite(vectors).all():
-        raise UserError(f"{path} holds a number that is not finite; make it anew by python -m utils.data.tags")
+    if not len(vectors):
+        raise UserError(f"{path} holds no vector, so there is nothing to learn from; make it anew by "
+                        "python -m utils.data.tags with other word vectors")
+    if not np.isfinite(vectors).all() or not vectors.any(1).all():
+        raise UserError(f"a vector in {path} is 0 or holds a number that is not finite; make it anew by "
+                        "python -m utils.data.tags")
     return vectors
 
 
