@@ -1,17 +1,15 @@
 """SPQ trained end to end on a few images: frozen batch normalisation, resuming, its settings and starts."""
 import json
-import signal
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import pytest
-from conftest import ROOT, part_of_the_sample, variables
+from conftest import ROOT, variables
 
 import train
 from config import SPQ
 from model.tf1 import tf
-from utils.data import cifar10
+from utils.data import cifar10, sets
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
 from utils.session import checkpoints, pretrained
@@ -20,38 +18,27 @@ from utils.training.task import Task
 
 SMALL = ["--method=spq", "--protocol=1", "--batch_size=4", "--N_books=2", "--L_word=4", "--eval_term=1",
          "--n_validation=10", "--save_term=1"]
-# train.py as a process that is killed in the fifth of its six steps.
-KILLED = """
-import os, signal, train
-write = train.write_scalars
-def killed(writer, step, **values):
-    if step == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(writer, step, **values)
-train.write_scalars = killed
-train.main()
-"""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Of 23 images, a query, and 22 that training may see and of which 10 are held back."""
-    return part_of_the_sample(tmp_path_factory.mktemp("cifar10"), 270)
+@pytest.fixture
+def few(monkeypatch):
+    """20 labelled images, of which 10 are held back; and the 20 of the gallery, of which training sees only 2."""
+    data = cifar10.load(ROOT / "cifar10" / "sample")
+    data = data._replace(labelled=data.labelled[::25], gallery=data.gallery[::270], unlabelled=data.gallery[::2700])
+    monkeypatch.setattr(sets, "load", lambda config, tags=False: data)
+    return data
 
 
 def run(folder, *arguments):
-    config = from_command_line(train.Options, [*SMALL, f"--data_dir={folder}", *arguments])
+    config = from_command_line(train.Options, [*SMALL, f"--model_save_path={folder}", *arguments])
     train.train(config, Task(config))
     return config
 
 
-def test_a_killed_run_goes_on_frozen_and_ends_with_equal_weights(folder, tmp_path):
-    """It is frozen after the first epoch's measurement, so that moving averages stay as they were."""
-    cut = [f"--model_save_path={tmp_path / 'cut'}", "--total_epochs=2"]
-    program = [sys.executable, "-c", KILLED, *SMALL, f"--data_dir={folder}", *cut]
-    assert subprocess.run(program, cwd=ROOT).returncode == -signal.SIGKILL
-    assert not (tmp_path / "cut" / "2.ckpt.index").exists()
-    config = run(folder, f"--model_save_path={tmp_path / 'uncut'}", "--total_epochs=2")
+def test_a_killed_run_goes_on_frozen_and_ends_with_equal_weights(few, tmp_path):
+    """It is frozen after the first epoch's measurement, so that moving averages stay as they were; what a run leaves
+    that is killed afterwards is its first checkpoint."""
+    config = run(tmp_path / "uncut", "--total_epochs=2")
     first, second = (variables(tmp_path / "uncut" / f"{epoch}.ckpt") for epoch in (1, 2))
     assert first["spq/frozen"] and first["global_step"] == 3
     for name in first:
@@ -59,8 +46,11 @@ def test_a_killed_run_goes_on_frozen_and_ends_with_equal_weights(folder, tmp_pat
             assert (np.abs(first[name] - second[name]).max() == 0) == ("/moving_" in name), name
     assert first["resnet18/bn1/moving_mean"].any()
 
-    run(folder, *cut, "--resume")
-    resumed = variables(tmp_path / "cut" / "2.ckpt")
+    (tmp_path / "killed").mkdir()
+    for file in (tmp_path / "uncut").glob("1.ckpt*"):
+        shutil.copy(file, tmp_path / "killed")
+    run(tmp_path / "killed", "--total_epochs=2", "--resume")
+    resumed = variables(tmp_path / "killed" / "2.ckpt")
     assert resumed.keys() == second.keys()
     for name, value in second.items():
         np.testing.assert_allclose(resumed[name], value, rtol=0, atol=1e-5, err_msg=name)
@@ -77,11 +67,12 @@ def test_a_killed_run_goes_on_frozen_and_ends_with_equal_weights(folder, tmp_pat
         assert near == name.startswith("resnet18/"), name
 
 
-def test_what_training_sees(folder):
-    data, task = cifar10.load(folder), Task(from_command_line(None, [*SMALL, f"--data_dir={folder}"]))
+def test_what_training_sees(few):
+    config = from_command_line(None, SMALL)
+    task = Task(config)
     seen = np.concatenate([task.indices(step)[0] for step in range(task.epoch_steps)])
     assert task.epoch_steps == 3 and len(set(seen)) == 12
-    assert not set(seen) & set(data.query) and not set(seen) - set(data.labelled) - set(data.unlabelled)
+    assert not set(seen) & set(few.query) and not set(seen) - set(few.labelled) - set(few.unlabelled)
 
 
 @pytest.mark.parametrize("argument, says", [
