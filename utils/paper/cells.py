@@ -67,8 +67,9 @@ def _usual(kind):
 def trained_with(training):
     """The configuration of a training, of any age, from the JSON beside its checkpoint."""
     said = training["settings"]
-    start = "" if training["initial"] == "random weights" else training["initial"]
-    return configured(KINDS[said.get("method", UNNAMED_METHOD)], {**said, "ImagNet_pretrained_path": start})
+    of_no_file = training["initial"].startswith(("random weights", "ImageNet, "))
+    return configured(KINDS[said.get("method", UNNAMED_METHOD)],
+                      {**said, "ImagNet_pretrained_path": "" if of_no_file else training["initial"]})
 
 
 def name(config):
