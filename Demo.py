@@ -133,8 +133,8 @@ def evaluate(config):
         listening = page.listen(config.host, config.port)  # before the gallery is encoded, which may take minutes
     data = by_tag.loaded(config)
     if not len(data.query):
-        raise errors.UserError(f"{config.embeddings} has no labels, so nothing says what is alike; search codes of "
-                               "encode.py by --database and --image, or give labels")
+        raise errors.UserError(f"{config.embeddings or config.data_dir} has no labels, so nothing says what is "
+                               "alike; search codes of encode.py by --database and --image, or give labels")
     if not 0 <= config.query < len(data.query):
         raise errors.UserError(f"query is {config.query}, but the queries are 0 to {len(data.query) - 1}"
                                + (" in the sample" if data.source.part == "the sample" else "")
