@@ -36,15 +36,15 @@ def group_hard(z, labels, margin, step):
     no triplet. z: float32 [B, D]; labels: bool [B, L]; margin: a squared distance; step: integer scalar, which decides
     the draw.
     """
-    same = tf.tile(pairs.alike(labels), [EACH, 1])
-    itself = tf.tile(tf.eye(tf.shape(z)[0], dtype=tf.bool), [EACH, 1])
-    distances = tf.tile(pairs.squared_distances(z), [EACH, 1])
-    positives = same & ~itself
-    near = tf.gather(distances, pairs.pick(positives, step, "positive"), batch_dims=1)
-    hard = ~same & (distances < near[:, tf.newaxis] + margin)
-    far = tf.gather(distances, pairs.pick(hard, step, "negative"), batch_dims=1)
-    found = tf.reduce_any(positives, axis=1) & tf.reduce_any(hard, axis=1)
-    return pairs.mean_of(margin + near - far, found)
+    same, distances = pairs.alike(labels), pairs.squared_distances(z)
+    positives = pairs.others(same)
+    near = tf.gather(distances, pairs.pick(positives, step, "positive", EACH), batch_dims=1)
+    # The negatives from the nearest on, so that hard ones are the first.
+    nearest = tf.nn.top_k(-tf.where_v2(same, float("inf"), tf.stop_gradient(distances)), z.shape[0])
+    n_hard = tf.searchsorted(-nearest.values, near + margin)
+    negative = tf.gather(nearest.indices, pairs.below(n_hard, step, "negative", EACH), batch_dims=1)
+    far = tf.gather(distances, negative, batch_dims=1)
+    return pairs.mean_of(margin + near - far, (n_hard > 0) & tf.reduce_any(positives, axis=1, keepdims=True))
 
 
 def training_losses(batches, config, step, spatial=DIRECT):

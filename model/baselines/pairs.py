@@ -1,4 +1,4 @@
-"""What the losses of the deep baselines share: distances of all pairs, who is alike, and one drawn at random.
+"""What the losses of the deep baselines share: distances of all pairs, who is alike, and some drawn at random.
 
 B images of a batch. Nothing is larger than [B, B].
 """
@@ -24,30 +24,41 @@ def others(pairs):
     return tf.linalg.set_diag(pairs, tf.zeros_like(pairs[:, 0]))
 
 
-def pick(allowed, step, name):
-    """One column of each row where `allowed`, bool [B, n], is True, each as likely as another: int32 [B], 0 where
-    there is none. The step, an integer scalar, and the name decide which."""
+def below(counts, step, name, each=1):
+    """`each` whole numbers from 0 to below a count, each as likely as another: int32 [B, each], 0 where the count is.
+
+    counts: int32 [B, 1] or [B, each]. The step, an integer scalar, and the name decide which.
+    """
     seed = tf.stack([tf.cast(step, tf.int64), zlib.crc32(name.encode())])
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    noise = tf.random.stateless_uniform(tf.shape(allowed), seed, 1, 2 ** 31 - 1, tf.int32)
-    return tf.argmax(tf.where_v2(allowed, noise, 0), axis=1, output_type=tf.int32)
+    draws = tf.random.stateless_uniform([tf.shape(counts)[0], each], seed, 0, 2 ** 31 - 1, tf.int32)
+    return draws % tf.maximum(counts, 1)
+
+
+def pick(allowed, step, name, each=1):
+    """Columns of each row where `allowed`, bool [B, n], is True, each as likely as another: int32 [B, each], 0 where
+    there is none. `step` and `name` as in `below`."""
+    so_far = tf.cumsum(tf.cast(allowed, tf.int32), axis=1)
+    counts = so_far[:, -1:]
+    return tf.where_v2(counts > 0, tf.searchsorted(so_far, below(counts, step, name, each), side="right"), 0)
 
 
 def mean_of(values, counts):
-    """The mean of values, float32, where counts, bool of the same shape, is True; 0 where it never is."""
-    counts = tf.cast(counts, values.dtype)
+    """The mean of values, float32 [B, n], where counts, bool [B, n] or [B, 1], is True; 0 where it never is."""
+    counts = tf.cast(counts, values.dtype) * tf.ones_like(values)
     return tf.math.divide_no_nan(tf.reduce_sum(values * counts), tf.reduce_sum(counts))
 
 
-def drawn_pairs(distances, positive, negative, step, name):
-    """The distances of each image to one that is `positive` for it and one that is `negative`, drawn at random.
+def drawn_pairs(distances, positive, negative, step, name, each=1):
+    """The distances of each image to some that are `positive` for it and as many that are `negative`, drawn at random.
 
-    distances: float32 [B, n]; positive, negative: bool [B, n]. Returns float32 [B] and [B], and bool [B], whether an
-    image has both.
+    distances: float32 [B, n]; positive, negative: bool [B, n]. Returns float32 [B, each] and [B, each], and bool
+    [B, 1], whether an image has both.
     """
-    near, far = (tf.gather(distances, pick(mask, step, f"{name}/{sign}"), batch_dims=1)
+    near, far = (tf.gather(distances, pick(mask, step, f"{name}/{sign}", each), batch_dims=1)
                  for mask, sign in ((positive, "positive"), (negative, "negative")))
-    return near, far, tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
+    both = tf.reduce_any(positive, axis=1, keepdims=True) & tf.reduce_any(negative, axis=1, keepdims=True)
+    return near, far, both
 
 
 def triplet(h, labels, margin, step, name="triplet"):

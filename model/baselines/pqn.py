@@ -43,10 +43,9 @@ def asymmetric_triplet(x, s, labels, step):
     one that shares none, both drawn at random from the batch, EACH times an anchor. 0 where there is no triplet.
     x, s: float32 [B, D]; labels: bool [B, L]; step: integer scalar, which decides the draw.
     """
-    same = tf.tile(pairs.alike(labels), [EACH, 1])
-    itself = tf.tile(tf.eye(tf.shape(x)[0], dtype=tf.bool), [EACH, 1])
-    products = tf.tile(tf.matmul(x, s, transpose_b=True), [EACH, 1])
-    right, wrong, both = pairs.drawn_pairs(products, same & ~itself, ~same, step, "triplet")
+    same = pairs.alike(labels)
+    right, wrong, both = pairs.drawn_pairs(tf.matmul(x, s, transpose_b=True), pairs.others(same), ~same, step,
+                                           "triplet", EACH)
     return pairs.mean_of(tf.sigmoid(wrong - right), both)
 
 

@@ -59,9 +59,9 @@ def neighbours(distances, graph, step, n_bits):
     # Sorted from the nearest, and from the farthest: rank r is place n - 1 - r there.
     near = tf.nn.top_k(-graph, min(NEAREST, n)).indices
     far = tf.nn.top_k(graph, n - first).indices[:, n - 1 - last:]
-    one_near, one_far = (tf.gather(ranked, pairs.pick(tf.ones_like(ranked, tf.bool), step, name), batch_dims=1)
-                         for ranked, name in ((near, "near"), (far, "far")))
-    near, far = (tf.gather(distances, one, batch_dims=1) for one in (one_near, one_far))
+    near, far = (tf.gather(distances, tf.gather(ranked, pairs.pick(tf.ones_like(ranked, tf.bool), step, name),
+                                                batch_dims=1), batch_dims=1)
+                 for ranked, name in ((near, "near"), (far, "far")))
     return 0.5 * tf.reduce_mean(contrastive(near, far, far_margin(n_bits)))
 
 

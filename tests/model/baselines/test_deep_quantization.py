@@ -32,7 +32,7 @@ def test_a_pick_is_allowed_random_and_repeatable(session):
     few = tf.constant([[False, True, True, True], [True, False, False, False], [False] * 4])
     some, one, same, other = (pairs.pick(mask, step, name) for mask, name in (
         (few, "a"), *((tf.ones([50, 50], tf.bool), name) for name in "aab")))
-    picks = np.stack([session.run(some, {step: number}) for number in range(60)])
+    picks = np.hstack([session.run(some, {step: number}) for number in range(60)]).T
     assert set(picks[:, 0]) == {1, 2, 3} and not picks[:, 1:].any()
     one, same, other = session.run([one, same, other], {step: 5})
     assert (one == same).all() and (one != other).any()
@@ -92,6 +92,23 @@ def test_dtq_takes_only_negatives_that_violate_the_margin(compute, x):
     assert found == pytest.approx(((2 + 1 - 2.25) + (2 + 1 - 0.25)) / 2, abs=1e-5)
     far = np.array([[0], [1], [90], [150]], np.float32)
     assert compute(lambda z, y: dtq.group_hard(z, y, 2.0, 4), far, labels) == 0
+
+
+def test_dtq_takes_its_triplets_evenly_from_all_hard_ones(session):
+    """Of five images on a line, each with a hard negative for each positive, and three with one that is none."""
+    z, classes, margin = np.array([[0], [1], [0.5], [1.5], [3]], np.float32), np.array([0, 0, 1, 1, 1]), 2.0
+    distances, of_anchors = ((z[:, None] - z) ** 2).sum(2), []
+    for a in range(5):
+        of_positives = []
+        for p in np.flatnonzero((classes == classes[a]) & (np.arange(5) != a)):
+            losses = margin + distances[a, p] - distances[a][classes != classes[a]]
+            of_positives.append(losses[losses > 0].mean())
+        of_anchors.append(np.mean(of_positives))
+    step = tf.placeholder(tf.int32, [])
+    loss = dtq.group_hard(tf.constant(z), tf.constant(np.eye(2, dtype=bool)[classes]), margin, step)
+    found = np.array([session.run(loss, {step: number}) for number in range(150)])
+    assert found.std() > 0
+    assert found.mean() == pytest.approx(np.mean(of_anchors), abs=float(found.std()) / 3)
 
 
 def test_quantization_and_codes_are_of_the_nearest_words(session):
