@@ -210,9 +210,10 @@ def draw_own(config, asking, images, titles):
 def search_own(config):
     """Draw the ranked list of the user's picture or vector among the user's own, or without one print the mAP of the
     data set's queries over these."""
-    if config.tag:
-        raise errors.UserError(f"tag is {config.tag}, but a database of your own is searched by a picture; leave tag "
-                               "out, or database")
+    for name in ("tag", "query"):
+        if asked := getattr(config, name):
+            raise errors.UserError(f"{name} is {asked}, but a database of your own is searched by a picture; leave "
+                                   f"{name} out, or database")
     if config.serve:
         return serve_own(config)
     if not config.image:

@@ -3,6 +3,7 @@
 What a name leaves out, and what a setting was before there was one, is as first published (released.json), whatever
 config.py says today.
 """
+import functools
 import json
 import shlex
 from pathlib import Path
@@ -59,6 +60,7 @@ def edited(kind):
                                                                  kind.model_fields.keys() - FREE - OWN)}
 
 
+@functools.cache
 def _usual(kind):
     """JSON-able settings of the class `kind` where none are given, those among them that others imply."""
     return configured(kind, {}).model_dump(mode="json")
