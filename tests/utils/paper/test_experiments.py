@@ -6,7 +6,7 @@ from utils.errors import UserError
 from utils.paper.baselines import DEEP, NUS_WIDE_FILES, SHALLOW, SSGAH, TABLE3, WHOSE
 from utils.paper.checks import check_bits
 from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
-from utils.paper.rows import HIDDEN, NETWORKS
+from utils.paper.rows import DISTILLED, HIDDEN, NETWORKS
 from utils.paper.self_supervised import both
 
 
@@ -17,13 +17,15 @@ def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
     for cell in listed:
         rows.setdefault(cell.row, []).append(cell.settings)
     baselines = [rows.pop(f"{method.upper()}, EfficientNet-Lite2's vectors") for method in TABLE3 if method != "ssgah"]
-    *choices, mean, first, one, two, three, vectors = rows.values()
+    *choices, mean, first, a, b, c, distilled, one, two, three, vectors = rows.values()
     assert [own[0]["known_classes"] for own in choices[3:]] == list(given.values())
     assert mean == sum(choices[:3], []) and len(mean) == 3 * 2 * 2
     assert {settings["n_CLASSES"] for settings in mean} == {7}
     assert len({settings["known_classes"] for settings in mean}) == 3
     assert {settings["known_classes"] for settings in first} == {choices[0][0]["known_classes"]}
+    assert all(settings in distilled for settings in a + b + c)
     assert all(settings in vectors for settings in one + two + three)
+    assert distilled == [{**settings, "ImagNet_pretrained_path": NETWORKS[DISTILLED][0]} for settings in mean]
     for each in (vectors, *baselines):
         assert len(each) == len(mean) and len({settings["embeddings"] for settings in each}) == 3
 
@@ -70,10 +72,10 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     rows = {}
     for cell in imagenet([12, 24, 48], 5, {}):
         rows.setdefault(cell.row, []).append(cell)
-    *vectors, pretrained, taught, pretrained_longer, taught_longer = rows.values()
-    networks = [pretrained, taught]
-    assert [len(cells) for cells in vectors] == [3 * 5] * 2 and [len(cells) for cells in networks] == [3 * 3] * 2
-    for short, longer in ((pretrained, pretrained_longer), (taught, taught_longer)):
+    *vectors, one, two, three, one_longer, two_longer, three_longer = rows.values()
+    networks = [one, two, three]
+    assert [len(cells) for cells in vectors] == [3 * 5] * 2 and [len(cells) for cells in networks] == [3 * 3] * 3
+    for short, longer in zip(networks, (one_longer, two_longer, three_longer), strict=True):
         assert [(cell.settings["n_book"], cell.settings["seed"]) for cell in longer] == [(3, 0), (12, 0)]
         for cell in longer:
             assert cell.settings in [each.settings for each in short]
@@ -81,7 +83,7 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     for cell in (cell for cells in vectors for cell in cells):
         assert cell.schedule["hidden"] == HIDDEN[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]["hidden"]
         assert config.GPQ(**cell.settings).backbone == "embeddings"
-    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 2
+    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 3
     given = imagenet([12], 1, {"embeddings": "mine.npz"})
     assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
 
