@@ -81,19 +81,24 @@ def table3(bits, seeds, given):
               for known in (*KNOWN, given.get("known_classes", KNOWN[0]))}
     scratch = over(bits, seeds, {f"{known} known, from scratch": {**settings, **SCRATCH}
                                  for known, settings in unseen.items()})
-    mean = [cell._replace(row="mean over the three choices, from scratch") for cell in scratch
-            if cell.settings["known_classes"] in KNOWN]
+    chosen = [cell for cell in scratch if cell.settings["known_classes"] in KNOWN]
     first = {f"{KNOWN[0]} known, F from CIFAR-100": {**unseen[KNOWN[0]], **CIFAR100}}
     start, schedule = NETWORKS[DISTILLED]
-    distilled = [cell._replace(schedule={**schedule, "total_epochs": 1}) for cell in over(bits, seeds, {  # 210 steps
-        f"{known} known, distilled F": {**unseen[known], "ImagNet_pretrained_path": start} for known in KNOWN})]
+    distilled = over(bits, seeds, {
+        f"{known} known, distilled F": {**unseen[known], "ImagNet_pretrained_path": start} for known in KNOWN},
+        {**schedule, "total_epochs": 1})  # 210 steps
     vectors = over_vectors(bits, seeds, {
         f"{known} known, EfficientNet-Lite2's vectors":
             {"embeddings": path, "n_CLASSES": len(known), **GPQ.implied({"embeddings": path})}
         for known, path in UNSEEN.items()})
-    averaged = [cell for cells, words in ((distilled, "distilled F"), (vectors, "EfficientNet-Lite2's vectors"))
-                for cell in (*cells, *(cell._replace(row=f"mean over the three choices, {words}") for cell in cells))]
-    return [*scratch, *mean, *over(bits, seeds, first), *averaged, *of_unseen(bits, seeds)]
+    return [*scratch, *mean(chosen, "from scratch"), *over(bits, seeds, first),
+            *distilled, *mean(distilled, "distilled F"), *vectors, *mean(vectors, "EfficientNet-Lite2's vectors"),
+            *of_unseen(bits, seeds)]
+
+
+def mean(cells, start):
+    """The same cells in the row of table 3 that is their mean."""
+    return [cell._replace(row=f"mean over the three choices, {start}") for cell in cells]
 
 
 def figure3(bits, seeds, given):
@@ -139,8 +144,8 @@ def imagenet(bits, seeds, given):
     longer = [(f"{row}, 1,000 steps", path, {**schedule, **LONGER}, [b for b in bits if b in (12, 48)], 1)
               for row, (path, schedule) in NETWORKS.items()]
     return [*over_vectors(bits, seeds, vectors),
-            *(cell._replace(schedule=schedule) for row, path, schedule, lengths, count in (*networks, *longer)
-              for cell in over(lengths, count, {row: {"ImagNet_pretrained_path": path}}))]
+            *(cell for row, path, schedule, lengths, count in (*networks, *longer)
+              for cell in over(lengths, count, {row: {"ImagNet_pretrained_path": path}}, schedule))]
 
 
 class Experiment(NamedTuple):

@@ -49,16 +49,16 @@ def column(bits):
     return f"{bits} bits"
 
 
-def over(bits, seeds, rows):
-    """Every row of GPQ at every bit length and seed; rows: {name: settings}."""
-    return [Cell(row, column(b), {"method": "gpq", **settings, "n_book": BITS[b], "bn_word": 4, "seed": seed})
+def over(bits, seeds, rows, schedule=None):
+    """Every row of GPQ at every bit length and seed, by `schedule`; rows: {name: settings}."""
+    return [Cell(row, column(b), {"method": "gpq", **settings, "n_book": BITS[b], "bn_word": 4, "seed": seed},
+                 schedule=schedule or {})
             for row, settings in rows.items() for b in bits for seed in range(seeds)]
 
 
 def over_vectors(bits, seeds, rows):
     """`over`, by the schedule of vectors."""
-    return [cell._replace(schedule={**VECTOR_SCHEDULE, **HIDDEN[b]}) for b in bits
-            for cell in over([b], seeds, rows)]
+    return [cell for b in bits for cell in over([b], seeds, rows, {**VECTOR_SCHEDULE, **HIDDEN[b]})]
 
 
 def from_start(bits, seeds, rows, given):
@@ -68,8 +68,7 @@ def from_start(bits, seeds, rows, given):
     start = given.get("ImagNet_pretrained_path")
     if not start:
         return over(bits, seeds, {row: {**settings, **SCRATCH} for row, settings in rows.items()})
-    schedule = dict(NETWORKS.values()).get(start, {})
-    return [cell._replace(schedule=schedule) for cell in over(bits, seeds, rows)]
+    return over(bits, seeds, rows, dict(NETWORKS.values()).get(start, {}))
 
 
 def at_each_length(figures, lengths=BITS):
