@@ -1,20 +1,15 @@
-"""What every class of settings is: those of config.py, read from the file and the command line alone and never changed,
-and those that a script has of its own."""
-import sys
+"""What every class of settings is: those of config.py, never changed, and those that a script has of its own."""
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The base of config.py's classes."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True,
-        cli_prog_name=Path(sys.argv[0]).name, case_sensitive=True, cli_hide_none_type=True,
-        protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True,
+                              protected_namespaces=(), allow_inf_nan=False)
 
     published: ClassVar[str]
     """The name under which released.json keeps the defaults of this class as first published."""
@@ -45,11 +40,6 @@ class Settings(BaseSettings):
     def final_checkpoint(self) -> Path:
         """What a finished training leaves: `final` in `model_save_path`."""
         return Path(self.model_save_path) / self.filled(self.final)
-
-    @classmethod
-    def settings_customise_sources(cls, settings_cls, init_settings, **_):
-        """Only the file and the command line count; environment variables do not."""
-        return (init_settings,)
 
 
 class Own(BaseModel):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from pydantic import ValidationError, create_model
-from pydantic_settings import CliApp, SettingsError
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
 from utils import released_commands
@@ -19,6 +19,18 @@ RELEASED = Path(config.__file__).with_name("released.json")
 FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
         "embeddings", "n_DB", "without_hits", "total_epochs", "iterations", "save_term", "gpu_memory_growth", "resume",
         "out"}
+
+
+class CommandLine(BaseSettings):
+    """The base that a class of settings takes on to be read from the command line."""
+
+    model_config = SettingsConfigDict(cli_prog_name=Path(sys.argv[0]).name, case_sensitive=True,
+                                      cli_hide_none_type=True)
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls, init_settings, **_):
+        """Only the file and the command line count; environment variables do not."""
+        return (init_settings,)
 
 
 def from_command_line(own=None, arguments=None, settings=None):
@@ -62,13 +74,14 @@ def from_command_line(own=None, arguments=None, settings=None):
 
 @functools.cache
 def combined(settings, own=None):
-    """A class with the fields of `settings`, a class of config.py, and of `own`, a script's, which share none."""
+    """A `CommandLine` with the fields of `settings`, a class of config.py, and of `own`, a script's, which share none.
+    """
     if own is None:
-        return settings
+        return create_model(settings.__name__, __base__=(CommandLine, settings), __doc__=settings.__doc__)
     both = settings.model_fields.keys() & own.model_fields.keys()
     if both:
         raise TypeError(f"{own.__name__} sets {sorted(both)} of {settings.__name__} anew")
-    return create_model(own.__name__, __base__=(settings, own), __doc__=own.__doc__)
+    return create_model(own.__name__, __base__=(CommandLine, settings, own), __doc__=own.__doc__)
 
 
 def idle(made, name):
@@ -107,8 +120,13 @@ def _in_words(value):
 def released(kind):
     """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them. Its
     block of the file holds what differs from the block that all share."""
-    blocks = json.loads(RELEASED.read_text())
+    blocks = _blocks()
     return {**blocks["shared"], **blocks[kind.published]}
+
+
+@functools.cache
+def _blocks():
+    return json.loads(RELEASED.read_text())
 
 
 def completed(settings, kind):
