@@ -96,8 +96,8 @@ def plan(arguments, named):
     methods, unsaid = dict.fromkeys(cell.settings["method"] for cell in shown), GPQ.implied(chosen).keys()
     parts = dict.fromkeys(part for method in methods
                           for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))
-    return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md", drawn_by(arguments, chosen),
-                results / experiment.kept, [(cell, name) for cell, name, _ in places],
+    return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md",
+                drawn_by(arguments, chosen, varied), results / experiment.kept, [(cell, name) for cell, name, _ in places],
                 {name: config for _, name, config in places}, list(wanted))
 
 
@@ -107,15 +107,16 @@ def usual(arguments):
     return (experiment.bits[:1], 1) if arguments.smoke else (experiment.bits, experiment.seeds)
 
 
-def drawn_by(arguments, given):
-    """The command that draws the table of `arguments` under the settings `given`, and trains nothing."""
+def drawn_by(arguments, given, varied):
+    """The command that draws the table of `arguments` under the settings `given`, and trains nothing. Which F is told
+    where the cells do not vary it."""
     bits, seeds = usual(arguments)
     more = ["--smoke"] * arguments.smoke
     if set(arguments.bits or ()) - set(bits):
         more += ["--bits", *map(str, arguments.bits)]
     if (arguments.seeds or 0) > seeds:
         more += ["--seeds", str(arguments.seeds)]
-    unsaid = cells.FREE - {"embeddings"} | GPQ.implied(given).keys()
+    unsaid = cells.FREE - (cells.FILES - varied | {"embeddings"}) | GPQ.implied(given).keys()
     more += [cells.argument(key, value) for key, value in sorted(given.items()) if key not in unsaid]
     return shlex.join(["python", "reproduce.py", arguments.what, "--draw", *more])
 

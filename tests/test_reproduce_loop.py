@@ -144,6 +144,17 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
     assert todo.drawn_by == "python reproduce.py figure5 --draw --bits 12 --seeds 2"
 
 
+def test_the_command_that_draws_a_table_draws_that_table():
+    """What tells a table of its own from the usual one is in its command, and what only chooses what is trained is not.
+    """
+    start = {"ImagNet_pretrained_path": "./models/ImageNet_taught.mat"}
+    ours, usual = (reproduce.plan(asked("figure3"), given) for given in (start, {}))
+    assert ours.table != usual.table and usual.drawn_by == "python reproduce.py figure3 --draw"
+    assert ours.drawn_by == f"{usual.drawn_by} --ImagNet_pretrained_path=./models/ImageNet_taught.mat"
+    chosen, whole = (reproduce.plan(asked("imagenet"), given) for given in (start, {}))
+    assert (chosen.table, chosen.drawn_by) == (whole.table, whole.drawn_by) and len(chosen.wanted) < len(whole.wanted)
+
+
 @pytest.mark.parametrize("bits", [[12], [24, 48]])
 def test_a_classifier_is_wanted_once_whatever_the_length(bits):
     todo = reproduce.plan(asked("table2", bits=bits, seeds=1), {})
