@@ -97,8 +97,8 @@ def plan(arguments, named):
     parts = dict.fromkeys(part for method in methods
                           for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))
     return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md",
-                drawn_by(arguments, chosen, varied), results / experiment.kept, [(cell, name) for cell, name, _ in places],
-                {name: config for _, name, config in places}, list(wanted))
+                drawn_by(arguments, chosen, varied), results / experiment.kept,
+                [(cell, name) for cell, name, _ in places], {name: config for _, name, config in places}, list(wanted))
 
 
 def usual(arguments):
