@@ -4,7 +4,7 @@ import shlex
 import pytest
 from made_up_pictures import lists
 
-from config import WDHT
+from config import WDHT, WSDHQ
 from utils import released_commands
 from utils.data import sets
 from utils.errors import UserError
@@ -26,6 +26,7 @@ def test_validation():
     line = released_commands.rewritten(["flickr", "checkpoints/flickr_WSDQH_nbits=16_adaMargin.npy", "0"])
     _, _, script, *arguments = shlex.split(line)
     made = from_command_line(None, arguments)
+    assert isinstance(made, WSDHQ) and not isinstance(made, WDHT)
     assert script == "Demo.py" and made.method == "wsdhq" and made.n_bits == 16
     assert made.model_load_path == "checkpoints/flickr_WSDQH_nbits=16_adaMargin.npy"
 
