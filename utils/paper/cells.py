@@ -192,7 +192,7 @@ def save(path, config, training, evaluation, ran):
             "PFLOP": round(pflop(training["images"], config), 4), "hardware": training["device"],
             "commit": training["commit"]}
     with files.whole(path) as file:
-        file.write(f"{json.dumps(cell, indent=1)}\n".encode())
+        file.write(f"{json.dumps(cell)}\n".encode())
 
 
 def _start(config, training):
