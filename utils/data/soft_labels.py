@@ -15,7 +15,8 @@ MOST = 256  # classes that a code of one byte tells apart
 
 
 class SoftLabels(NamedTuple):
-    """Of all N images, in the order of the data, and K of the teacher's classes; 0 for queries."""
+    """Of all N images, in the order of the data, and K of the teacher's classes; 0 for queries, unless a training is
+    judged by these, as by CIFAR-100's test images."""
 
     probabilities: np.ndarray  # float16 [N, K]
     classes: np.ndarray  # int64 [K], the teacher's numbers of them
@@ -38,7 +39,7 @@ def soften(logits, data, temperature):
     scaled = np.asarray(logits[:, classes], np.float32) / temperature
     probabilities = np.exp(scaled - scaled.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)
-    probabilities[data.query] = 0
+    probabilities[np.setdiff1d(data.query, data.validation)] = 0
     return SoftLabels(probabilities.astype(np.float16), classes, data.source.sha256)
 
 

@@ -53,6 +53,12 @@ def test_they_are_the_softmax_over_the_classes_that_are_found(data, logits):
     assert not found.probabilities[data.query].any()  # nobody may learn from them
 
 
+def test_queries_that_a_training_is_judged_by_have_them_too(data, logits):
+    """CIFAR-100's test images."""
+    found = soft_labels.soften(logits, data._replace(validation=data.query), 2.0)
+    np.testing.assert_allclose(found.probabilities.astype(np.float32).sum(1), 1, rtol=5e-3)
+
+
 def test_the_commonest_classes_are_kept(data, logits, monkeypatch):
     counts = np.bincount(logits[data.training].argmax(1), minlength=30)
     monkeypatch.setattr(soft_labels, "MOST", 4)
