@@ -6,7 +6,8 @@ SCRATCH = {"ImagNet_pretrained_path": ""}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
 # What the rows of `imagenet` start from and how they are trained. The command line comes before a schedule.
 VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
-           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz"}
+           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz",
+           "EfficientNet-Lite0's, Lite1's and Lite2's vectors, joined": "cifar10_lite0_lite1_lite2.npz"}
 SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
 PRETRAINED = "modified VGG, pretrained F"
 PRETRAINED_SCHEDULE = {**SHORT, "learning_rate": 3e-4, "batch_size": 100, "total_epochs": 4}
