@@ -30,6 +30,7 @@ from utils.paper.drawing import (
 )
 from utils.paper.rows import (
     BITS,
+    HIDDEN,
     KNOWN,
     LONGER,
     NETWORK_SEEDS,
@@ -138,12 +139,13 @@ def imagenet(bits, seeds, given):
     """What ImageNet knows: vectors of a network trained on it, and the paper's network, pretrained, by a short schedule
     and at two lengths by a longer one."""
     path = given.get("embeddings")
-    paths = {"the vectors given": path} if path and path not in VECTORS.values() else VECTORS
-    vectors = {row: {"embeddings": path, **GPQ.implied({"embeddings": path})} for row, path in paths.items()}
+    own = path and path not in dict(VECTORS.values())
+    vectors = {"the vectors given": (path, HIDDEN)} if own else VECTORS
     networks = [(row, path, schedule, bits, min(seeds, NETWORK_SEEDS)) for row, (path, schedule) in NETWORKS.items()]
     longer = [(f"{row}, 1,000 steps", path, {**schedule, **LONGER}, [b for b in bits if b in (12, 48)], 1)
               for row, (path, schedule) in NETWORKS.items()]
-    return [*over_vectors(bits, seeds, vectors),
+    return [*(cell for row, (path, hidden) in vectors.items() for cell in over_vectors(
+                bits, seeds, {row: {"embeddings": path, **GPQ.implied({"embeddings": path})}}, hidden)),
             *(cell for row, path, schedule, lengths, count in (*networks, *longer)
               for cell in over(lengths, count, {row: {"ImagNet_pretrained_path": path}}, schedule))]
 

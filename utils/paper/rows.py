@@ -5,9 +5,6 @@ BITS = {12: 3, 24: 6, 32: 8, 48: 12}  # bits: codebooks of GPQ
 SCRATCH = {"ImagNet_pretrained_path": ""}
 KNOWN = [tuple(sorted((first + k) % 10 for k in range(7))) for first in (0, 3, 6)]
 # What the rows of `imagenet` start from and how they are trained. The command line comes before a schedule.
-VECTORS = {"EfficientNet-Lite2's vectors": "cifar10_lite2.npz",
-           "EfficientNet-Lite0's and Lite2's vectors, joined": "cifar10_lite0_lite2.npz",
-           "EfficientNet-Lite0's, Lite1's and Lite2's vectors, joined": "cifar10_lite0_lite1_lite2.npz"}
 SHORT = {"follow": "paper", "decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}
 PRETRAINED = "modified VGG, pretrained F"
 PRETRAINED_SCHEDULE = {**SHORT, "learning_rate": 3e-4, "batch_size": 100, "total_epochs": 4}
@@ -20,7 +17,13 @@ NETWORKS = {  # 200 steps of 100 + 100 images
     "modified VGG, taught F (beyond the paper)": (
         "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
 VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors
-HIDDEN = {12: {"hidden": (), "dropout": 0.5}, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
+DENSE = {"hidden": (), "dropout": 0.5}
+HIDDEN = {12: DENSE, **dict.fromkeys((24, 32, 48), {"hidden": (512,), "dropout": 0.7})}
+VECTORS = {
+    "EfficientNet-Lite2's vectors": ("cifar10_lite2.npz", HIDDEN),
+    "EfficientNet-Lite0's and Lite2's vectors, joined": ("cifar10_lite0_lite2.npz", HIDDEN),
+    "EfficientNet-Lite0's, Lite1's and Lite2's vectors, joined": (
+        "cifar10_lite0_lite1_lite2.npz", dict.fromkeys(BITS, DENSE))}
 GIST = "cifar10_gist.npz"
 UNSEEN = {known: f"cifar10_lite2_known{''.join(map(str, known))}.npz" for known in KNOWN}  # Lite2's, in protocol 2
 NETWORK_SEEDS = 3  # of each cell at most; those of vectors take seconds
@@ -59,9 +62,9 @@ def over(bits, seeds, rows, schedule=None):
             for row, settings in rows.items() for b in bits for seed in range(seeds)]
 
 
-def over_vectors(bits, seeds, rows):
-    """`over`, by the schedule of vectors."""
-    return [cell for b in bits for cell in over([b], seeds, rows, {**VECTOR_SCHEDULE, **HIDDEN[b]})]
+def over_vectors(bits, seeds, rows, hidden=HIDDEN):
+    """`over`, by the schedule of vectors; hidden: {bits: the layers of F and their dropout}."""
+    return [cell for b in bits for cell in over([b], seeds, rows, {**VECTOR_SCHEDULE, **hidden[b]})]
 
 
 def from_start(bits, seeds, rows, given):

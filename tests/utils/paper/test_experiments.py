@@ -84,18 +84,21 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     rows = {}
     for cell in imagenet([12, 24, 48], 5, {}):
         rows.setdefault(cell.row, []).append(cell)
-    *vectors, one, two, three, one_longer, two_longer, three_longer = rows.values()
-    networks = [one, two, three]
-    assert [len(cells) for cells in vectors] == [3 * 5] * 2 and [len(cells) for cells in networks] == [3 * 3] * 3
-    for short, longer in zip(networks, (one_longer, two_longer, three_longer), strict=True):
+    assert len(rows) == 3 + 2 * 4
+    rows = list(rows.values())
+    vectors, networks, longest = rows[:3], rows[3:7], rows[7:]
+    assert [len(cells) for cells in vectors] == [3 * 5] * 3 and [len(cells) for cells in networks] == [3 * 3] * 4
+    for short, longer in zip(networks, longest, strict=True):
         assert [(cell.settings["n_book"], cell.settings["seed"]) for cell in longer] == [(3, 0), (12, 0)]
         for cell in longer:
             assert cell.settings in [each.settings for each in short]
             assert cell.schedule == {**short[0].schedule, "total_epochs": 5 * short[0].schedule["total_epochs"]}
-    for cell in (cell for cells in vectors for cell in cells):
-        assert cell.schedule["hidden"] == HIDDEN[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]["hidden"]
-        assert config.GPQ(**cell.settings).backbone == "embeddings"
-    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 3
+    for cells, heads in zip(vectors, (HIDDEN, HIDDEN, dict.fromkeys((12, 24, 48), HIDDEN[12])), strict=True):
+        for cell in cells:
+            own = heads[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]
+            assert {name: cell.schedule[name] for name in own} == own
+            assert config.GPQ(**cell.settings).backbone == "embeddings"
+    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 4
     given = imagenet([12], 1, {"embeddings": "mine.npz"})
     assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
 
