@@ -11,7 +11,7 @@ PRETRAINED_SCHEDULE = {**SHORT, "learning_rate": 3e-4, "batch_size": 100, "total
 SPARED = "./models/ImageNet_distilled_unseen.mat"  # distilled without any image that table 3 asks with
 NETWORKS = {  # 200 steps of 100 + 100 images
     "modified VGG, F from CIFAR-100's labels, 30 epochs (no ImageNet)": (
-        "./models/CIFAR100_long.mat", PRETRAINED_SCHEDULE),
+        "./models/CIFAR100_long.mat", {**PRETRAINED_SCHEDULE, "learning_rate": 1e-3}),
     PRETRAINED: ("./models/ImageNet_pretrained.mat", PRETRAINED_SCHEDULE),
     f"{PRETRAINED}, distilled twice as long": ("./models/ImageNet_distilled.mat", PRETRAINED_SCHEDULE),
     "modified VGG, taught F (beyond the paper)": (
