@@ -69,8 +69,8 @@ def over_vectors(bits, seeds, rows, hidden=HIDDEN):
 
 def from_start(bits, seeds, rows, given):
     """`over`, from random weights; or from the vectors or F that are given, by the short schedule that these have."""
-    if given.get("embeddings"):
-        return over_vectors(bits, seeds, rows)
+    if path := given.get("embeddings"):
+        return over_vectors(bits, seeds, rows, dict(VECTORS.values()).get(path, HIDDEN))
     start = given.get("ImagNet_pretrained_path")
     if not start:
         return over(bits, seeds, {row: {**settings, **SCRATCH} for row, settings in rows.items()})

@@ -54,6 +54,8 @@ def test_a_figure_is_of_the_f_that_is_given(figure):
         assert not cell.settings.keys() & {"ImagNet_pretrained_path", "backbone"}
     assert all(cell.schedule == schedule for cell in started)
     assert all(cell.schedule["hidden"] == HIDDEN[48]["hidden"] for cell in vectors)
+    joined = figure([48], 1, {"embeddings": "cifar10_lite0_lite1_lite2.npz"})
+    assert all(cell.schedule["hidden"] == () for cell in joined)
 
 
 def test_figure_4_weighs_the_same_in_both_forms():
