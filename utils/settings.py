@@ -76,12 +76,10 @@ def from_command_line(own=None, arguments=None, settings=None):
 def combined(settings, own=None):
     """A `CommandLine` with the fields of `settings`, a class of config.py, and of `own`, a script's, which share none.
     """
-    if own is None:
-        return create_model(settings.__name__, __base__=(CommandLine, settings), __doc__=settings.__doc__)
-    both = settings.model_fields.keys() & own.model_fields.keys()
-    if both:
+    parts = (settings, own) if own else (settings,)
+    if own and (both := settings.model_fields.keys() & own.model_fields.keys()):
         raise TypeError(f"{own.__name__} sets {sorted(both)} of {settings.__name__} anew")
-    return create_model(own.__name__, __base__=(CommandLine, settings, own), __doc__=own.__doc__)
+    return create_model(parts[-1].__name__, __base__=(CommandLine, *parts), __doc__=parts[-1].__doc__)
 
 
 def idle(made, name):
