@@ -14,6 +14,8 @@ NETWORKS = {  # 200 steps of 100 + 100 images
         "./models/CIFAR100_long.mat", {**PRETRAINED_SCHEDULE, "learning_rate": 1e-3}),
     PRETRAINED: ("./models/ImageNet_pretrained.mat", PRETRAINED_SCHEDULE),
     f"{PRETRAINED}, distilled twice as long": ("./models/ImageNet_distilled.mat", PRETRAINED_SCHEDULE),
+    f"{PRETRAINED}, distilled on CIFAR-100's pictures first": (
+        "./models/ImageNet_distilled_both.mat", PRETRAINED_SCHEDULE),
     "modified VGG, taught F (beyond the paper)": (
         "./models/ImageNet_taught.mat", {**SHORT, "learning_rate": 2e-4, "batch_size": 100, "total_epochs": 4})}
 VECTOR_SCHEDULE = {**SHORT, "total_epochs": 100}  # 1,000 steps of 500 + 500 vectors

@@ -86,10 +86,10 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
     rows = {}
     for cell in imagenet([12, 24, 48], 5, {}):
         rows.setdefault(cell.row, []).append(cell)
-    assert len(rows) == 3 + 2 * 4
+    assert len(rows) == 3 + 2 * 5
     rows = list(rows.values())
-    vectors, networks, longest = rows[:3], rows[3:7], rows[7:]
-    assert [len(cells) for cells in vectors] == [3 * 5] * 3 and [len(cells) for cells in networks] == [3 * 3] * 4
+    vectors, networks, longest = rows[:3], rows[3:8], rows[8:]
+    assert [len(cells) for cells in vectors] == [3 * 5] * 3 and [len(cells) for cells in networks] == [3 * 3] * 5
     for short, longer in zip(networks, longest, strict=True):
         assert [(cell.settings["n_book"], cell.settings["seed"]) for cell in longer] == [(3, 0), (12, 0)]
         for cell in longer:
@@ -100,7 +100,7 @@ def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
             own = heads[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]
             assert {name: cell.schedule[name] for name in own} == own
             assert config.GPQ(**cell.settings).backbone == "embeddings"
-    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 4
+    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 5
     given = imagenet([12], 1, {"embeddings": "mine.npz"})
     assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
 
