@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all, and arrays that are mapped from files."""
+"""Files: written whole or not at all, and opened to be read without trust."""
 import contextlib
 import mmap
 import os
 import platform
+import stat
 from pathlib import Path
 
 from utils.errors import UserError
@@ -25,6 +26,47 @@ def whole(path):
     finally:
         with contextlib.suppress(OSError):
             os.remove(part)
+
+
+@contextlib.contextmanager
+def opened(path, what, mend="give another"):
+    """Yield the regular file at `path`, open to be read; whatever its reading raises becomes one sentence.
+
+    Args:
+        path: str or Path.
+        what: what the file should be, in a few words that follow "no", such as "NumPy array".
+        mend: what to do where it is no such file, in a few words.
+    Yields: a binary file.
+    Raises: UserError where there is no file, it is a folder, pipe or device, the disk refuses, or the block raises
+        anything but UserError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would wait
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise UserError(f"{path} is a folder, a pipe or a device, and no {what}; {mend}")
+        with open(descriptor, "rb") as file:
+            yield file
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}; give the path of a {what}") from error
+    except Exception as error:  # a damaged or forged file makes a reader raise nearly anything
+        raise UserError(f"{path} is damaged or no {what} ({reason(error)}); {mend}") from error
+
+
+def reason(error):
+    """What an exception says, in at most 120 characters of one line.
+
+    Args:
+        error: an Exception.
+    Returns: str, its own words for a refusing disk or a sentence, its type's name besides where these are few.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = " ".join(str(error).split())
+    said = f"{said[:117]}..." if len(said) > 120 else said
+    return said if " " in said else f"{type(error).__name__}: {said}".removesuffix(": ")
 
 
 def let_go(array):
