@@ -55,11 +55,12 @@ def read(path, data):
 def add(data, labels, path, confidence):
     """Take the images whose pseudo-label is as probable as `confidence` for labelled ones.
 
-    labels: bool [N, L] of `splits.training_labels`. Returns (data with more labelled images, labels with theirs). The
-    truth of `data` is left alone. Raises what `read` raises.
+    labels: bool [N, L] of `splits.training_labels`. Returns (data with more labelled images, labels with theirs): of
+    the unlabelled that are neither labelled nor held back. The truth of `data` is left alone. Raises what `read`
+    raises.
     """
     found = read(path, data)
-    sure = found.confidences >= confidence
+    sure = (found.confidences >= confidence) & np.isin(found.indices, np.setdiff1d(data.unlabelled, data.labelled))
     labels = labels.copy()
     labels[found.indices[sure], found.labels[sure]] = True
     return data._replace(labelled=np.union1d(data.labelled, found.indices[sure]).astype(np.int32)), labels

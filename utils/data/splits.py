@@ -76,9 +76,9 @@ def hold_back(data, config, role="labelled"):
     """Take `n_validation` images, as many of each class, out of training, to be validation queries.
 
     role: of whose images they are taken: "labelled", or "training" or "tagged" for a method without labels, which then
-    only say what is alike in them. Returns `data` with them as `validation` and out of that role, and as it is where it
-    has a validation set of its own. Says so where not as many can be held back. Raises UserError where that is none, or
-    all of a class.
+    only say what is alike in them. Returns `data` with them as `validation` and out of all that training sees, and as
+    it is where it has a validation set of its own. Says so where not as many can be held back. Raises UserError where
+    that is none, or all of a class.
     """
     if len(data.validation):
         return data
@@ -95,8 +95,8 @@ def hold_back(data, config, role="labelled"):
     if len(held) != config.n_validation:
         print(f"n_validation is {config.n_validation}: {len(held)} are held back, {each} of each of "
               f"{len(classes)} classes")
-    out_of = ("labelled",) if role == "labelled" else ("labelled", "unlabelled")
-    return data._replace(validation=held, **{each: np.setdiff1d(getattr(data, each), held) for each in out_of})
+    return data._replace(validation=held, labelled=np.setdiff1d(data.labelled, held),
+                         unlabelled=np.setdiff1d(data.unlabelled, held))
 
 
 def held_back_gallery(data, role="labelled"):
