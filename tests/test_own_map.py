@@ -137,5 +137,5 @@ def test_what_is_not_the_gallery_is_said(photos, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="lacks 1 of the 81 pictures of the gallery, a/.*jpg for one; make it again"):
         scored(given, "codes.npz")
     with pytest.raises(UserError, match="codes.npz was not made with"):
-        own.scored(options(Demo.Options, f"--data_dir={ROOT}/cifar10/sample", "--follow=paper",
+        own.scored(options(Demo.Options, f"--data_dir={ROOT}/cifar10/sample", "--follow=paper", "--len_code=12",
                            f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--database=codes.npz"))

@@ -14,6 +14,7 @@ from utils.retrieval.database import Database
 from utils.session import checkpoints, machine
 
 SMALL, PICTURES, VECTORS = 250, 32, 4096  # in a batch; small are pictures of up to 32 pixels a side
+COMPUTED_BY = "image_size", "input_side", "precision"  # settings that decide codes whatever the method
 
 
 class Encoder:
@@ -147,8 +148,8 @@ def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, 
 def made_of(config, checkpoint, data=None):
     """What decides an image's code, JSON-able: a database is good for no other. With `data` what decides the codes of
     its gallery."""
-    settings = {name: getattr(config, name) for name in METHODS[config.method].coded_by}
+    settings = {name: getattr(config, name) for name in (*COMPUTED_BY, *METHODS[config.method].coded_by)}
     if data is not None:
-        settings |= {"protocol": config.protocol, "known_classes": list(config.known_classes),
+        settings |= {"protocol": config.protocol, "known_classes": list(config.known_classes), "truth": config.truth,
                      "data": data.source.sha256}
     return {"checkpoint": checkpoints.fingerprint(checkpoint), **settings}

@@ -11,7 +11,7 @@ from utils.data.data import Data, Source
 from utils.errors import UserError
 from utils.retrieval import evaluation, metrics
 from utils.retrieval.database import reconstruct
-from utils.retrieval.encoder import Encoder, made_of
+from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
 from utils.session import machine
 from utils.training import folder
 
@@ -38,7 +38,7 @@ def opened(config, source=None):
                         "--like=DATABASE, or make them with python encode.py")
     checkpoint, config = folder.chosen(config, source)
     for key, value in made_of(config, checkpoint).items():
-        if database.made_of.get(key) != value:
+        if database.made_of.get(key, value if key in COMPUTED_BY else None) != value:  # an older file does not say
             this = checkpoint if key == "checkpoint" else f"{key}={value}"
             raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set "
                             "that as it was")

@@ -15,9 +15,10 @@ from utils.errors import UserError
 from utils.methods import METHODS
 from utils.session import checkpoints, imagenet, machine, pretrained
 
-# What a checkpoint's JSON must agree in with the settings that it is searched by.
+# What a checkpoint's JSON must agree in with the settings that it is searched by, and what of it is the data set's.
 USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "image_size", "input_side", "n_CLASSES",
        "n_book", "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
+OF_DATA = {"dataset", "protocol", "known_classes", "n_CLASSES", "truth"}
 
 
 @contextlib.contextmanager
@@ -151,19 +152,21 @@ def chosen(config, source=None):
 
 
 def check_use(checkpoint, config, source=None):
-    """UserError where the JSON beside `checkpoint` tells of another method, size of pictures, protocol, known classes
-    or data than it is about to be searched with; source: the data's, or None for pictures of a user's own. A checkpoint
-    without JSON, such as the release's, is taken as it is."""
+    """Refuse to search `checkpoint` by other settings or data than the JSON beside it tells of.
+
+    Args:
+        checkpoint: its path; one without JSON, such as the release's, is taken as it is.
+        config: the settings to search by, of which those in USE count.
+        source: the Source of the data, or None for pictures of a user's own.
+    Raises: UserError with the settings that differ, each with both values, or with both data.
+    """
     kept = about(checkpoint)
     if kept is None:
         return
     before = settings.completed(kept["settings"], type(config))
-    names = {"method", "n_bits", "image_size"} | (set() if source is None else {"dataset", "protocol"})
-    if source is not None and before.get("protocol") == 2:
-        names.add("known_classes")
-    for name, was, now in settings.differences(before, config, names):
-        raise UserError(f"{checkpoint} was trained with {name}={was} and the settings say {now}; set {name}={was}, "
-                        "or model_load_path to another")
+    names = {"method"} if before["method"] != config.method else USE - OF_DATA if source is None else USE
+    _check_same(checkpoint, before, config, names - ({"known_classes"} if before["protocol"] != 2 else set()),
+                ", or model_load_path to another")
     if source is None:
         return
     trained_on = Source.from_json(kept["data"])  # an image has the same role in the sample and in all
@@ -184,7 +187,10 @@ def start(session, folder, variables, config, source, tags_sha256=None):
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
         before = about(path)
-        _check_same(path, before["settings"], config)
+        names = type(config).model_fields.keys() - settings.FREE
+        if config.decay == "cosine":
+            names |= {"total_epochs", "iterations"}
+        _check_same(path, before["settings"], config, names, " to go on with it")
         check_data(path, before["data"], source)
         if before.get("tags_sha256") not in (None, tags_sha256):
             raise UserError(f"{path} was trained with other tags than these; put those back, or set another "
@@ -227,9 +233,10 @@ def initialise(session, config):
     return path
 
 
-def _check_same(path, before, config):
-    names = type(config).model_fields.keys() - settings.FREE
-    names |= {"total_epochs", "iterations"} & type(config).model_fields.keys() if config.decay == "cosine" else set()
-    for name, was, now in settings.differences(before, config, names):
-        raise UserError(f"{path} was trained with {name}={was} and the settings say {now}; "
-                        f"set {name}={was} to go on with it")
+def _check_same(path, before, config, names, mend):
+    """UserError where the settings `before` that the checkpoint `path` was trained with and `config` differ in one of
+    `names`; mend: how the sentence ends."""
+    if found := settings.differences(before, config, names):
+        was = " and ".join(f"{name}={value}" for name, value, _ in found)
+        now = " and ".join(str(value) for *_, value in found)
+        raise UserError(f"{path} was trained with {was} and the settings say {now}; set {was}{mend}")

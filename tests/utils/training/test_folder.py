@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import train
-from config import GPQ, Classifier
+from config import GPQ, PQ, SPQ, WSDHQ, Classifier
 from model.tf1 import tf
 from utils import settings
 from utils.data.data import Source
 from utils.errors import UserError
+from utils.retrieval.encoder import made_of
 from utils.session import checkpoints
 from utils.training.folder import (
     Progress,
@@ -160,8 +161,9 @@ def searching(folder, **choices):
     return Options(n_book=3, len_code=4, model_save_path=str(folder), **choices)
 
 
-def test_the_newest_finished_training_of_these_settings_is_searched_by(session, tmp_path, capsys):
+def test_the_newest_finished_training_of_these_settings_is_searched_by(session, tmp_path, capsys, monkeypatch):
     """Whatever it was trained by, if a search can use it; checkpoints on the way are not finished."""
+    monkeypatch.chdir(tmp_path)  # where no example lies
     assert finished(searching(tmp_path)) is None
     assert chosen(searching(tmp_path))[0] == "./models/12bits_example.ckpt"
     assert "no training of these settings is finished in" in capsys.readouterr().out
@@ -219,6 +221,34 @@ def test_pictures_of_ones_own_are_brought_to_the_size_that_was_trained_on(sessio
     with pytest.raises(UserError, match="trained with image_size=64 and the settings say 32; set image_size=64"):
         check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)
     check_use(tmp_path / "12bits.ckpt", searching(tmp_path, image_size=64), None)
+
+
+@pytest.mark.parametrize("kind, trained, searched, says", [
+    (GPQ, {"n_book": 12, "len_code": 12}, {"n_book": 6, "len_code": 24},
+     "trained with len_code=12 and n_book=12 and the settings say 24 and 6; set len_code=12 and n_book=12, or"),
+    (SPQ, {}, {"N_books": 4, "L_word": 32}, "trained with L_word=16 and N_books=8 and the settings say 32 and 4;"),
+    (SPQ, {}, {"variant": "spq_q"}, "trained with variant=spq and the settings say spq_q;"),
+    (WSDHQ, {}, {"n_book": 2, "bn_word": 7}, "trained with bn_word=8 and n_book=4 and the settings say 7 and 2;"),
+    (GPQ, {"backbone": "efficientnet_lite0"}, {"backbone": "efficientnet_lite0", "input_side": 96},
+     "trained with input_side=224 and the settings say 96;"),
+    (PQ, {"n_bits": 8}, {"n_bits": 16}, "trained with n_bits=8 and the settings say 16;")])
+@pytest.mark.parametrize("source", [SAMPLE, None])
+def test_a_checkpoint_is_not_searched_by_other_codes(tmp_path, kind, trained, searched, says, source):
+    """Though its tables have as many numbers, or none that tell."""
+    made = {"step": 1, "seconds": 1, "initial": "", "losses": {}, "judged": None, "data": SAMPLE._asdict(),
+            "settings": kind(**trained).model_dump(mode="json")}
+    (tmp_path / "a.ckpt.json").write_text(json.dumps(made))
+    check_use(tmp_path / "a.ckpt", kind(**trained), source)
+    with pytest.raises(UserError, match=says):
+        check_use(tmp_path / "a.ckpt", kind(**searched), source)
+
+
+@pytest.mark.parametrize("setting, value", [("precision", "bfloat16"), ("input_side", 96), ("image_size", 64),
+                                            ("truth", "keywords")])
+def test_a_database_is_of_all_that_decides_its_codes_and_labels(monkeypatch, setting, value):
+    monkeypatch.setattr(checkpoints, "fingerprint", lambda path: "f")
+    data = SimpleNamespace(source=SAMPLE)
+    assert made_of(GPQ(), "a.ckpt", data) != made_of(GPQ(**{setting: value}), "a.ckpt", data)
 
 
 def test_a_checkpoint_of_another_method_or_other_data(session, tmp_path):
