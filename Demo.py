@@ -178,7 +178,7 @@ def evaluate(config):
     else:
         labels, (picture,) = data.labels[place], pictures.of(data, [place], config.image_size)
         title = f"query {config.query}\n{by_tag.described(data, place)}"
-        right = [bool(np.any(database.labels[i] & labels)) for i in places[0]]
+        right = [bool(np.any(data.labels[i] & labels)) for i in found]
         figure = f"retrieval_result_{config.query}.png"
         figures.ranked_list(figure, picture, title, shown, titles, right)
     stages.done("figure")

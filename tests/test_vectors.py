@@ -130,10 +130,11 @@ def test_a_mistake_ends_in_one_sentence(file, trained, tmp_path, monkeypatch):
 
     for images, says in (("narrow.npy", "trained on vectors of 16 numbers, and these have 5"),
                          ("nan.npy", "vector 0 in nan.npy holds a number that is not finite"),
-                         ("pictures.npy", "are uint8; save them as float16"), ("none.npy", "there are no vectors at")):
+                         ("pictures.npy", "is uint8 .4, 32, 32, 3.; it must be float16"),
+                         ("none.npy", "there is no file none.npy")):
         with pytest.raises(UserError, match=says):
             encoding(images)
-    with pytest.raises(UserError, match=r"hidden layers of \[9, 8\] units, the settings ask for \[9\]; set hidden=\[9"):
+    with pytest.raises(UserError, match=r"trained with hidden=\[9, 8\] and the settings say \[9\]; set hidden=\[9"):
         encoding("narrow.npy", "9")
     other = made_up.file(tmp_path / "other.npz", features=made_up.vectors(seed=5)[0])
     with pytest.raises(UserError, match="trained on embeddings .v.npz.* and embeddings holds embeddings .other.npz"):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from utils.errors import UserError
 
+GIVE = "give another"
+
 
 @contextlib.contextmanager
 def whole(path):
@@ -29,13 +31,13 @@ def whole(path):
 
 
 @contextlib.contextmanager
-def opened(path, what, mend="give another"):
+def opened(path, what, mend=None):
     """Yield the regular file at `path`, open to be read; whatever its reading raises becomes one sentence.
 
     Args:
         path: str or Path.
         what: what the file should be, in a few words that follow "no", such as "NumPy array".
-        mend: what to do where it is no such file, in a few words.
+        mend: what to do where there is no such file, in a few words, or None for giving another.
     Yields: a binary file.
     Raises: UserError where there is no file, it is a folder, pipe or device, the disk refuses, or the block raises
         anything but UserError.
@@ -44,15 +46,15 @@ def opened(path, what, mend="give another"):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would wait
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise UserError(f"{path} is a folder, a pipe or a device, and no {what}; {mend}")
+            raise UserError(f"{path} is a folder, a pipe or a device, and no {what}; {mend or GIVE}")
         with open(descriptor, "rb") as file:
             yield file
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}; give the path of a {what}") from error
+        raise UserError(f"there is no file {path}; {mend or f'give the path of a {what}'}") from error
     except Exception as error:  # a damaged or forged file makes a reader raise nearly anything
-        raise UserError(f"{path} is damaged or no {what} ({reason(error)}); {mend}") from error
+        raise UserError(f"{path} is damaged or no {what} ({reason(error)}); {mend or GIVE}") from error
 
 
 def reason(error):

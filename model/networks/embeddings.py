@@ -8,6 +8,9 @@ SCOPE = "Embeddings"
 def unit_scale(vectors):
     """Vectors, float [B, D], to float32 whose squares have the mean 1, each by itself: their scale does not count."""
     vectors = tf.cast(vectors, tf.float32)
+    largest = tf.reduce_max(tf.abs(vectors), axis=1, keepdims=True)
+    beyond = (largest > 1e15) | (largest < 1e-12) & (largest > 1e-37)  # whose squares float32 has not
+    vectors /= tf.where(beyond, largest, tf.ones_like(largest))
     return tf.nn.l2_normalize(vectors, axis=1, epsilon=1e-30) * float(vectors.shape[1]) ** 0.5
 
 

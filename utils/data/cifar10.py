@@ -12,6 +12,7 @@ import numpy as np
 from utils.data import archives
 from utils.data.data import Data, Source, digest
 from utils.errors import UserError
+from utils.reading import arrays
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SIZE = 170_498_071  # bytes
@@ -122,7 +123,7 @@ def _roles(rank, protocol, known_classes):
 
 def _release_order():
     """int32 [60000]: the published position of each rank, the release's sort of the labels."""
-    return np.load(HOME / "release_order.npy")
+    return arrays.one(HOME / "release_order.npy", f"int [{N_IMAGES}], 0 to {N_IMAGES - 1}", "order of CIFAR-10")
 
 
 def fetch_command(folder):
@@ -147,11 +148,8 @@ def find(data_dir):
 
 def _positions(path):
     """The sample's published positions, int32 [N], ascending."""
-    try:
-        positions = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is damaged; restore the sample or fetch the full set.") from error
-    sound = positions.dtype == np.int32 and positions.ndim == 1 and len(positions) > 0
-    if not sound or np.any(np.diff(positions) <= 0) or positions[0] < 0 or positions[-1] >= N_IMAGES:
-        raise UserError(f"{path} must hold ascending int32 positions below {N_IMAGES:,}; restore the sample.")
+    positions = arrays.one(path, f"int32 [N], 0 to {N_IMAGES - 1}", "list of positions",
+                           mend="restore the sample or fetch the full set")
+    if not len(positions) or np.any(np.diff(positions) <= 0):
+        raise UserError(f"{path} must hold ascending positions; restore the sample.")
     return positions

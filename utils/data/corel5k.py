@@ -13,6 +13,7 @@ from utils.data import lazy
 from utils.data.data import Data, Source
 from utils.data.tags.tagging import RawTags
 from utils.errors import UserError
+from utils.reading import documents
 
 COMMONEST = 10  # keywords that are the truth where the others are the tags
 LABELLED = 10  # training pictures of each class whose label may be known
@@ -81,10 +82,7 @@ def _evenly(mask, n):
 
 
 def _lines(path):
-    try:
-        return [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is absent or no text; set data_dir to the folder of Corel5k") from error
+    return documents.lines(path, "text", "set data_dir to the folder of Corel5k")
 
 
 def _annotated(path, n_words):

@@ -18,23 +18,32 @@ They lie in a .npz file, or, where they are larger than memory, in a folder of .
     part           str, of the data set that the vectors are of: "the sample"; left out, it is "all"
     tags, tag_vectors, tag_names    bool [N, T], float32 [T, D], str [T]; what WSDHQ learns from, left out without
 
+A .npy file is of `features` alone. So is a folder as clip-retrieval writes it, whose vectors lie in img_emb_0.npy,
+img_emb_1.npy ... in it or in its img_emb; names are the image_path of the metadata_0.parquet ... in its metadata.
+
 Where there are no roles, a split is made once and kept beside the vectors (see `split`). Without a label all are
 unlabelled: codes can be fitted to them, and nothing says what is alike.
 """
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
 
 from utils import files
+from utils.data import labels as labelling
 from utils.data.data import Data, Source
 from utils.data.tags import tagging
 from utils.errors import UserError
+from utils.reading import arrays
 
 ROLES = ("query", "gallery", "labelled", "unlabelled")
 TAGS = "tags", "tag_vectors", "tag_names"
-KEYS = {"features", "labels", "class_names", "names", "part", *ROLES, *TAGS}
-SHARE, MOST = 10, 100  # of a class's vectors one in SHARE is a query, MOST at most
+FEATURES = "float16 or float32 [N, D]"
+FORMS = {"labels": "int [N] or bool [N, L]", "class_names": "str [L]", "names": "str [N]", "part": "str []",
+         **{role: "int [?] or bool [N]" for role in ROLES},
+         **{name.rstrip("?"): form for name, form in tagging.FORMS.items()}}
+SHARE, MOST, QUERIES = 10, 100, 10_000  # of a class's vectors one in SHARE is a query, MOST at most; QUERIES in all
 CHUNK = 2 ** 22  # bytes that are read at once
 
 
@@ -45,22 +54,20 @@ def load(path, seed=0):
     Raises UserError where something cannot be read, is unknown or does not fit, a number is not finite, labels are of
     one class, and roles are out of range, repeat or overlap.
     """
-    found = _read(path, KEYS)
-    if "features" not in found:
-        raise UserError(f"{path} has no features; it needs some, float [N, D]")
+    found = _read(path)
     features = _checked(found["features"], path)
-    labels = _labels(found.get("labels", np.full(len(features), -1)), path, len(features))
+    labels = _labels(found.get("labels", np.full(len(features), -1)), path)
     digest = hashlib.sha256()
     for chunk in _finite(features, path):
         digest.update(chunk)
-    digest.update(labels)
+    digest.update(getattr(labels, "numbers", labels))
     given = [role for role in ROLES if role in found]
     if given and len(given) < len(ROLES):
         missing = next(role for role in ROLES if role not in found)
         raise UserError(f"{path} has the role {given[0]} and no {missing}; give all of {', '.join(ROLES)}, or none")
     if given:
         roles = {role: _indices(found[role], role, path, len(features)) for role in ROLES}
-    elif labels.any():
+    elif labels.any(1).any():
         roles = kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(), len(features))
     else:
         roles = {role: np.arange(len(features) if role == "unlabelled" else 0, dtype=np.int32) for role in ROLES}
@@ -71,14 +78,14 @@ def load(path, seed=0):
                     f"{Path(path).name}, {features.dtype} {list(features.shape)}")
     return Data(features, labels, validation=roles["query"][:0], source=source, **roles,
                 class_names=_class_names(found.get("class_names"), path, labels.shape[1]),
-                names=_names(found.get("names"), path, len(features)), folder=_folder(path), **_tags(found, path))
+                names=found.get("names"), folder=_folder(path), **_tags(found, path))
 
 
 def n_classes(path):
     """How many classes training knows: those of the labelled vectors at `path`, or, where no role says which these are,
     all that the labels number; 2 at least. Raises UserError as `load`."""
-    found = {"labels": np.array([-1]), **_read(path, {"labels", "labelled"})}
-    labels = _labels(found["labels"], path, found["labels"].size and len(found["labels"]))
+    found = {"labels": np.array([-1]), **_read(path, {"labels": FORMS["labels"], "labelled": FORMS["labelled"]})}
+    labels = _labels(found["labels"], path)
     if "labelled" in found:
         labels = labels[_indices(found["labelled"], "labelled", path, len(labels))]
         return int(labels.any(0).sum())
@@ -88,12 +95,7 @@ def n_classes(path):
 def read_vectors(path):
     """The vectors of a .npy file, float16 or float32 [N, D], mapped. Raises UserError where there are none, or one is
     not finite."""
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"there are no vectors at {path}; give a .npy file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is no .npy file of vectors that can be read; give another") from error
+    vectors = arrays.one(path, FEATURES, "file of vectors, .npy", ("features",))
     for _ in _finite(_checked(vectors, path), path):
         pass
     return vectors
@@ -102,58 +104,77 @@ def read_vectors(path):
 def split(labels, seed):
     """{role: int32 indices, ascending} by chance, from labels bool [N, L].
 
-    One in ten of a class's vectors, at most 100, and one at least of two or more, are queries; a vector of several
-    labels counts for the first. All others that have a label are labelled, and the gallery; all that are no queries are
-    unlabelled, the labelled among them.
+    One in ten of a class's vectors, at most 100, and one at least of two or more, are queries, of 10,000 or more in all
+    as many by chance; a vector of several labels counts for the first. All others that have a label are labelled, and
+    the gallery; all that are no queries are unlabelled, the labelled among them.
     """
     generator = np.random.default_rng(seed)
     known, first = labels.any(1), labels.argmax(1)
-    query = np.zeros(len(labels), bool)
-    for k in range(labels.shape[1]):
-        members = np.flatnonzero(known & (first == k))
-        count = min(MOST, max(1, len(members) // SHARE)) if len(members) > 1 else 0
-        query[generator.choice(members, count, replace=False)] = True
+    query, by_class = np.zeros(len(labels), bool), np.flatnonzero(known)
+    by_class = by_class[np.argsort(first[by_class], kind="stable")]
+    for members in np.split(by_class, np.flatnonzero(np.diff(first[by_class])) + 1):
+        if len(members) > 1:
+            query[generator.choice(members, min(MOST, max(1, len(members) // SHARE)), replace=False)] = True
+    if np.count_nonzero(query) > QUERIES:
+        query = np.isin(np.arange(len(query)), generator.choice(np.flatnonzero(query), QUERIES, replace=False))
     roles = {"query": query, "gallery": known & ~query, "labelled": known & ~query, "unlabelled": ~query}
     return {role: np.flatnonzero(mask).astype(np.int32) for role, mask in roles.items()}
 
 
-def _read(path, wanted):
-    """{name: array} of what `path` has of `wanted`; a folder's arrays are mapped."""
+def _read(path, forms=None):
+    """{name: array} of what `path` has of `forms`, or of all; a folder's arrays are mapped."""
+    what, mend = "file of vectors", "set embeddings to a .npz file or a folder of .npy files"
     if not path:
-        raise UserError("embeddings is empty; set it to a .npz file or a folder of .npy files")
-    path = Path(path)
-    try:
-        if path.is_dir():
-            there = {file.stem for file in path.glob("*.npy")}
-            found = {name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in there & wanted}
-        else:
-            with np.load(path, allow_pickle=False) as file:
-                there = set(file.files)
-                found = {name: file[name] for name in there & wanted}
-    except FileNotFoundError:
-        raise UserError(f"there are no vectors at {path}; set embeddings to a .npz file or a folder of .npy files"
-                        ) from None
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged, or neither a .npz file nor a folder of .npy files; give another"
-                        ) from error
-    if unknown := sorted(there - KEYS):
-        raise UserError(f"{path} has {unknown[0]}, which is unknown; leave it out, or call it one of "
-                        f"{', '.join(sorted(KEYS))}")
-    return found
+        raise UserError(f"embeddings is empty; {mend}")
+    if parts := _parts(Path(path)):
+        return {} if forms else _clip_retrieval(parts)
+    optional = {f"{name}?": form for name, form in (forms or FORMS).items()}
+    return arrays.read(path, optional if forms else {"features": FEATURES, **optional}, what, mend, bool(forms))
+
+
+def _parts(folder):
+    """{number: path} of the files img_emb_<number>.npy in a folder or in its img_emb, in order."""
+    found = {int(number[1]): file for file in [*folder.glob("img_emb_*.npy"), *folder.glob("img_emb/img_emb_*.npy")]
+             if (number := re.fullmatch(r"img_emb_(\d+)", file.stem))}
+    return dict(sorted(found.items()))
+
+
+def _clip_retrieval(parts):
+    """{"features": and "names" where there are some} of the files of `_parts`."""
+    arrays_of = [arrays.one(file, FEATURES, "file of vectors") for file in parts.values()]
+    found = {"features": arrays.Stacked(arrays_of, list(parts.values()))}
+    first = next(iter(parts.values())).parent
+    folder = (first.parent if first.name == "img_emb" else first) / "metadata"
+    tables = [folder / f"metadata_{file.stem.removeprefix('img_emb_')}.parquet" for file in parts.values()]
+    if not all(table.is_file() for table in tables):
+        return found
+    names = [_image_paths(table) for table in tables]
+    for table, part, array in zip(tables, names, arrays_of, strict=True):
+        if part is not None and len(part) != len(array):
+            raise UserError(f"{table} has {len(part)} rows, and its .npy file {len(array)}; give both of one run, or "
+                            "take the folder metadata away")
+    return found if any(part is None for part in names) else {**found, "names": np.concatenate(names)}
+
+
+def _image_paths(table):
+    """The column image_path of a Parquet file, str [n], or None where it has none."""
+    with files.opened(table, "Parquet file of metadata") as file:
+        from pyarrow import parquet
+        if "image_path" not in parquet.read_schema(file).names:
+            return None
+        return np.array(parquet.read_table(file, columns=["image_path"])["image_path"].to_pylist()).astype(str)
 
 
 def _checked(features, path):
     """`features` as they are, where they are vectors."""
-    if features.dtype not in (np.float16, np.float32) or not features.dtype.isnative:
-        raise UserError(f"the vectors in {path} are {features.dtype}; save them as float16 or float32")
-    if features.ndim != 2 or not all(features.shape):
+    if not all(features.shape):
         raise UserError(f"the vectors in {path} are {list(features.shape)}; they must be [N, D], N and D at least 1")
     return features
 
 
 def _finite(features, path):
     """Yields `features` a chunk at a time. Raises UserError where a number is not finite."""
-    rows = max(1, CHUNK // (features.shape[1] * features.itemsize))
+    rows = max(1, CHUNK // (features.shape[1] * features.dtype.itemsize))
     for start in range(0, len(features), rows):
         chunk = np.ascontiguousarray(features[start:start + rows])
         if not np.isfinite(chunk).all():
@@ -163,28 +184,24 @@ def _finite(features, path):
         files.let_go(features)
 
 
-def _labels(labels, path, n):
-    """Labels of n vectors as bool [N, L]."""
-    if labels.dtype.kind in "iu" and labels.shape == (n,) and n:
-        if labels.min() < -1 or labels.max() >= max(n, 2):
+def _labels(labels, path):
+    """Labels of vectors as bool [N, L], or what stands in for it."""
+    if labels.ndim == 1:
+        if len(labels) and (labels.min() < -1 or labels.max() >= max(len(labels), 2)):
             raise UserError(f"the labels in {path} go from {labels.min()} to {labels.max()}; number the classes from "
                             "0, with -1 where nobody knows")
-        labels = labels[:, np.newaxis] == np.arange(max(labels.max(), 0) + 1)
-    if labels.dtype != bool or labels.ndim != 2 or labels.shape[0] != n:
-        raise UserError(f"the labels in {path} are {labels.dtype} {list(labels.shape)}; for {n} vectors they must be "
-                        f"int [{n}] or bool [{n}, L]")
+        labels = labelling.of_numbers(labels, max(int(labels.max(initial=0)), 0) + 1)
     if np.count_nonzero(labels.any(0)) == 1:
         raise UserError(f"the labels in {path} are of one class; give two or more, or none")
-    return np.ascontiguousarray(labels)
+    return np.ascontiguousarray(labels) if isinstance(labels, np.ndarray) else labels
 
 
 def _indices(role, name, path, n):
     """A role, int or bool, as int32 indices of n vectors."""
     if role.dtype == bool and role.shape == (n,):
         role = np.flatnonzero(role)
-    if role.dtype.kind not in "iu" or role.ndim != 1 or not len(role):
-        raise UserError(f"the role {name} in {path} is {role.dtype} {list(role.shape)}; it must be int indices, at "
-                        f"least one, or bool [{n}]")
+    if not len(role):
+        raise UserError(f"the role {name} in {path} is empty; it must be int indices, at least one, or bool [{n}]")
     if role.min() < 0 or role.max() >= n:
         raise UserError(f"the role {name} in {path} goes from {role.min()} to {role.max()}, but the {n} vectors are "
                         f"numbered from 0 to {n - 1}")
@@ -217,15 +234,16 @@ def kept_split(path, kind, made, seed, sha256, n):
     kept beside them, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError where the
     file is damaged or of other things."""
     file = split_file(path)
+    if not len(made["query"]):
+        raise UserError(f"no class of the {kind} in {path} has two of them, so that one could find another; give "
+                        "labels that several share, or none")
     if not file.exists():
         with files.whole(file) as opened:
             np.savez(opened, seed=seed, sha256=sha256, **made)
         print(f"{path} has no roles: {', '.join(f'{len(made[role])} {role}' for role in ROLES)}, kept in {file}")
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            made_for, roles = str(kept["sha256"]), {role: kept[role] for role in ROLES}
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{file} is damaged or no split; move it away, and a new one is made") from error
+    kept = arrays.read(file, {"seed": "int []", "sha256": "str []", **{role: "int [?]" for role in ROLES}}, "split",
+                       "move it away, and a new one is made")
+    made_for, roles = str(kept["sha256"]), {role: kept[role] for role in ROLES}
     if made_for != sha256:
         raise UserError(f"{file} was made for other {kind} or labels than {path} has now; move it away, and a new one "
                         "is made")
@@ -235,23 +253,15 @@ def kept_split(path, kind, made, seed, sha256, n):
 def _class_names(names, path, n):
     if names is None:
         return tuple(map(str, range(n)))
-    if names.dtype.kind != "U" or names.shape != (n,):
-        raise UserError(f"class_names in {path} are {names.dtype} {list(names.shape)}; for {n} classes they must be "
-                        f"str [{n}]")
+    if len(names) != n:
+        raise UserError(f"class_names in {path} are {len(names)}; for {n} classes they must be str [{n}]")
     return tuple(names.tolist())
 
 
 def _tags(found, path):
     """{name: array} of the tags, where there are any."""
     tags = {name: found[name] for name in TAGS if name in found}
-    return tagging.checked(tags, path, len(found["features"])) if tags else {}
-
-
-def _names(names, path, n):
-    if names is not None and (names.dtype.kind != "U" or names.shape != (n,)):
-        raise UserError(f"names in {path} are {names.dtype} {list(names.shape)}; for {n} vectors they must be "
-                        f"str [{n}]")
-    return names
+    return tagging.checked(tags, path) if tags else {}
 
 
 def _folder(path):

@@ -15,6 +15,7 @@ import numpy as np
 from utils.data import image_lists, lazy
 from utils.data.data import Data, Source
 from utils.errors import UserError
+from utils.reading import arrays
 
 # NUS-WIDE's 21 commonest labels, as the lists order them.
 CONCEPTS = tuple("sky clouds person water animal grass buildings window plants lake ocean road flowers sunset "
@@ -32,14 +33,14 @@ class Labels(NamedTuple):
 
 def nuswide_labels(path):
     """NUS-WIDE's 81 labels, `Labels`, from `nuswide_labels81.npz`. Raises UserError where it cannot be read."""
-    file = _arrays(path, "labels81", "concepts81", "url_index", "photo_id")
+    file = _arrays(path, labels81="uint8 [N, B]", concepts81="str [L]", url_index="int [N]", photo_id="int [N]")
     return Labels(file["concepts81"], _unpacked(file["labels81"], file["concepts81"]),
                   np.stack([file["url_index"], file["photo_id"]], 1).astype(np.int64))
 
 
 def mirflickr_labels(path):
     """MIRFlickr's 38 labels, `Labels`, from `mirflickr25k_labels38.npz`. Raises UserError where it cannot be read."""
-    file = _arrays(path, "labels", "names", "split")
+    file = _arrays(path, labels="uint8 [N, B]", names="str [L]", split="str [N]")
     numbers = np.arange(1, len(file["labels"]) + 1)
     return Labels(file["names"], _unpacked(file["labels"], file["names"]), np.stack([numbers, numbers], 1),
                   file["split"])
@@ -112,10 +113,5 @@ def _unpacked(packed, names):
     return np.unpackbits(packed, axis=1)[:, :len(names)].astype(bool)
 
 
-def _arrays(path, *names):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is absent, damaged or has no {' and '.join(names)}; set data_dir to the folder that "
-                        "has it") from error
+def _arrays(path, **forms):
+    return arrays.read(path, forms, "file of published labels", "set data_dir to the folder that has it", others=True)

@@ -20,7 +20,9 @@ from utils.data import lazy
 from utils.data.data import Data, Source
 from utils.data.tags.tagging import RawTags
 from utils.errors import UserError
+from utils.reading import documents
 
+ELSEWHERE = "set data_dir to another folder"
 RAW = {"flickr25k": "common_tags.txt", "nus-wide": "TagList1k.txt"}
 ROLES = "test", "database", "train"
 
@@ -78,22 +80,14 @@ def raw_tags(data_dir, name, data):
 
 
 def lines(path):
-    """The lines of a text, without the spaces about them. Raises UserError where it is absent or no text."""
-    try:
-        return [line.strip() for line in Path(path).read_text(encoding="utf8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is absent or no text; put it there, or set data_dir to another folder") from error
+    """The lines of a text that are not empty. Raises UserError where it is absent or no text."""
+    return list(filter(None, documents.lines(path, "text", ELSEWHERE)))
 
 
 def zeros_and_ones(path, n):
     """The table of 0 and 1 in a text as bool [n, columns]. Raises UserError where it is absent, damaged, or has another
     number of lines."""
-    try:
-        with open(path, encoding="utf8") as file:
-            table = np.loadtxt(file, np.float32, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is absent or no table of numbers; put it there, or set data_dir to another folder"
-                        ) from error
+    table = documents.numbers(path, "table of numbers", ELSEWHERE)
     if len(table) != n or not np.isin(table, (0, 1)).all():
         raise UserError(f"{path} must hold 0 and 1 in a line for each of {n} pictures, but has {len(table)} lines; "
                         "give a line for each" if len(table) != n else f"{path} must hold 0 and 1 and nothing else")

@@ -37,5 +37,7 @@ def write(path, features, data):
 
 def _unit_scale(vectors):
     vectors = np.asarray(vectors, np.float32)
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    vectors = vectors / np.where((largest > 1e15) | (largest < 1e-12) & (largest > 1e-37), largest, 1)  # as unit_scale
     scale = np.sqrt(np.mean(vectors ** 2, axis=1, keepdims=True))
     return vectors / np.maximum(scale, 1e-30)

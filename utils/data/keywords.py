@@ -12,6 +12,7 @@ from utils.data import cifar10
 from utils.data.tags.merging import Thresholds
 from utils.data.tags.tagging import RawTags
 from utils.errors import UserError
+from utils.reading import arrays
 
 # The terms of five or more training images, and GloVe's vectors of their words.
 TABLE = cifar10.HOME / "keywords_glove50.npz"
@@ -23,8 +24,7 @@ def raw_tags(data_dir):
     than five training images. Raises UserError where the names are not the published ones."""
     folder = cifar10.find(data_dir)
     terms = [_term(name, folder) for name in cifar10.file_names(folder)]
-    with np.load(TABLE, allow_pickle=False) as file:
-        known = file["keywords"].tolist()
+    known = arrays.read(TABLE, {"keywords": "str [T]"}, "table of keywords", others=True)["keywords"].tolist()
     number = {term: column for column, term in enumerate(known)}
     column = np.array([number.get(term, -1) for term in terms])
     return RawTags(column[:, np.newaxis] == np.arange(len(known)), known, TABLE, THRESHOLDS)

@@ -1,31 +1,25 @@
 """Files of labels that another network gave, beside the data's own."""
-import numpy as np
-
 from utils.errors import UserError
+from utils.reading import arrays
 
 
 def teachers_features(path):
-    """The features in the .npy file `path`, mapped. Raises UserError where they cannot be read."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no .npy file of features that can be read; give another") from error
+    """The features in the .npy file `path`, float [N, D], mapped. Raises UserError where they cannot be read."""
+    features = arrays.one(path, "float [N, D]", "file of features, .npy", ("features",))
+    if not features.size:
+        raise UserError(f"{path} is {list(features.shape)} and holds no features; make it again")
+    return features
 
 
-def read(path, form, name, data):
+def read(path, form, name, data, **forms):
     """What the .npz file `path` holds of `data`: a `form`, a NamedTuple of arrays, one of them the data's sha256.
 
-    name: what such labels are called, "pseudo-labels". Raises UserError where there is no such file, and where it is
-    damaged or of other data.
+    name: what such labels are called, "pseudo-labels"; forms: of the other arrays, as of `arrays.read`, N being the
+    number of images. Raises UserError where there is no such file, and where it is damaged or of other data.
     """
-    command = f"python -m utils.training.{name.replace('-', '_').replace(' ', '_')}"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = form(**{field: file[field] for field in form._fields})
-    except FileNotFoundError:
-        raise UserError(f"there are no {name} at {path}; make them by {command}") from None
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or holds no {name}; make them again by {command}") from error
-    if str(found.sha256) != data.source.sha256:
+    what = f"file of {name}"
+    mend = f"make it by python -m utils.training.{name.replace('-', '_').replace(' ', '_')}"
+    made_of = str(arrays.read(path, {"sha256": "str []"}, what, mend, others=True)["sha256"])
+    if made_of != data.source.sha256:
         raise UserError(f"{path} was made of other data than {data.source}; make it again, or set data_dir as it was")
-    return found
+    return form(**arrays.read(path, {**forms, "sha256": "str []"}, what, mend, N=len(data.images)))

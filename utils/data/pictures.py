@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from utils.errors import UserError
+from utils.reading import arrays
 
 WRONG = ValueError, SyntaxError, Image.DecompressionBombError  # what Pillow raises of a damaged file, besides OSError
 OTHERS = {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".raf", ".svg"}  # Pillow may lack
@@ -83,16 +84,10 @@ def _tell(sentence):
 
 def read_array(path, size):
     """The images of a .npy file, uint8 [N, size, size, 3], mapped. Raises UserError where it holds something else."""
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"there is no folder or array at {path}; give a folder of pictures or a .npy file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is neither a folder nor a .npy array; give a folder of pictures "
-                        "or a .npy file") from error
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3) or not len(images):
-        raise UserError(f"{path} is {images.dtype} {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], "
-                        "N at least 1")
+    what = "folder of pictures or .npy file of them"
+    images = arrays.one(path, f"uint8 [N, {size}, {size}, 3]", what, ("images",))
+    if not len(images):
+        raise UserError(f"{path} is uint8 {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], N at least 1")
     return images
 
 

@@ -35,7 +35,7 @@ def fit(features, data):
     labelled, unlabelled = (np.asarray(features[role], np.float32) for role in (data.labelled, data.unlabelled))
     if not (np.isfinite(labelled).all() and np.isfinite(unlabelled).all()):
         raise UserError("the features hold numbers that are not finite; make them again")
-    classes = data.labels[np.ix_(data.labelled, splits.known_classes(data))].argmax(1)
+    classes = data.labels[data.labelled][:, splits.known_classes(data)].argmax(1)
     regression = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=500).fit(labelled, classes)
     chances = regression.predict_proba(unlabelled)
     return PseudoLabels(data.unlabelled, chances.argmax(1), chances.max(1).astype(np.float32), data.labelled,
@@ -43,12 +43,19 @@ def fit(features, data):
 
 
 def read(path, data):
-    """The `PseudoLabels` at `path`. Raises UserError where there are none, they are damaged, of other data, or come of
-    images that `data` holds back."""
-    found = label_files.read(path, PseudoLabels, "pseudo-labels", data)
+    """The `PseudoLabels` at `path`. Raises UserError where there are none, they are damaged, of other data, of images
+    that training may not see, or come of images that `data` holds back."""
+    place, known = f", 0 to {len(data.images) - 1}", len(splits.known_classes(data))
+    found = label_files.read(path, PseudoLabels, "pseudo-labels", data, indices=f"int [U]{place}",
+                             labels=f"int [U], 0 to {known - 1}", confidences="float [U], 0 to 1",
+                             fitted_on=f"int [M]{place}")
     if np.isin(found.fitted_on, data.validation).any():
         raise UserError(f"{path} was fitted on images that are held back; make it again with the same eval_term and "
                         "n_validation, or set eval_term=0")
+    seen = np.union1d(data.training, data.validation)
+    if not np.isin(found.indices, seen).all() or len(np.unique(found.indices)) < len(found.indices):
+        raise UserError(f"{path} labels an image twice, or one that training may not see, such as a query; make it "
+                        "again with the settings of this training")
     return found
 
 

@@ -9,17 +9,25 @@ import numpy as np
 import scipy.sparse
 
 from utils.data import cifar10
+from utils.data.labels import ClassNumbers
 from utils.errors import UserError
 
 
 class SharedLabels:
     """A picture is relevant where it shares a label with the query.
 
-    query_labels: bool [Q, L]. gallery_labels: bool [N, L]. Queries of equal labels share one list of places. Raises
-    ValueError where the two are not matrices of as many labels.
+    query_labels: bool [Q, L]. gallery_labels: bool [N, L]. Or both what stands in for these, ClassNumbers. Queries of
+    equal labels share one list of places. Raises ValueError where the two are not matrices of as many labels.
     """
 
     def __init__(self, query_labels, gallery_labels):
+        if isinstance(query_labels, ClassNumbers):
+            self.shape = len(query_labels), len(gallery_labels)
+            asked, held = query_labels.numbers, gallery_labels.numbers
+            order = np.argsort(held, kind="stable")
+            first, end = (np.searchsorted(held[order], asked, side) for side in ("left", "right"))
+            self._places = [order[a:b if k >= 0 else a] for a, b, k in zip(first, end, asked, strict=True)]
+            return
         queries, gallery = np.asarray(query_labels, bool), np.asarray(gallery_labels, bool)
         if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
             raise ValueError(f"labels are {queries.shape} and {gallery.shape}, not [Q, L] and [N, L]")

@@ -50,7 +50,8 @@ def add(data, config):
     UserError as `label_files.read`, and where the file is of other classes than n_CLASSES or of another protocol.
     """
     path = config.soft_labels
-    found = label_files.read(path, SoftLabels, "soft labels", data)
+    found = label_files.read(path, SoftLabels, "soft labels", data, probabilities="float [N, K], 0 to 1",
+                             classes="int [K]")
     n_classes = len(found.classes)
     if n_classes != config.n_CLASSES:
         raise UserError(f"{path} has {n_classes} classes, the settings ask for {config.n_CLASSES}; set "

@@ -1,6 +1,7 @@
 """Splits that training needs of any data set, and what it may know of the labels."""
 import numpy as np
 
+from utils.data.labels import ClassNumbers
 from utils.errors import UserError
 
 
@@ -14,7 +15,12 @@ def training_labels(data, n_classes):
 
     Returns bool [N, n_classes], for n_classes from `check_classes`, all False for an image that is not labelled.
     """
-    labels, known = np.zeros((len(data.labels), n_classes), bool), known_classes(data)
+    known = known_classes(data)
+    if isinstance(data.labels, ClassNumbers):
+        numbers = np.full(len(data.labels), -1)
+        numbers[data.labelled] = data.labels[data.labelled][:, known].numbers
+        return ClassNumbers(numbers, n_classes)
+    labels = np.zeros((len(data.labels), n_classes), bool)
     labels[data.labelled, :len(known)] = data.labels[np.ix_(data.labelled, known)]
     return labels
 

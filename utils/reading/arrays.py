@@ -1,8 +1,8 @@
 """The one reader of NumPy's files, .npy and .npz. Nothing in them is trusted, and pickles are never loaded.
 
 What an array must be, its form, is said in words: "float16 or float32 [N, D]", "int [N] or bool [N, L]", "str []",
-"float [N, 3], 0 to 1". A dtype is one of numpy's or a kind of them (see KINDS). An axis is a number, or a letter, which
-stands for one length in all arrays of a file. Where a range is named, both ends are in it and NaN is not.
+"float [N, 3], 0 to 1". A dtype is one of numpy's or a kind of them (see KINDS). An axis is a number, ? for
+any, or a letter, which stands for one length in all arrays of a file. Of a range both ends are in it and NaN is not.
 """
 import contextlib
 import functools
@@ -26,7 +26,7 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 UNPACKED, RATIO = 2 ** 30, 200  # a .npz may unpack to as many bytes, or to RATIO times its size where that is more
 
 
-def one(path, form, what, names=(), mend="give another"):
+def one(path, form, what, names=(), mend=None):
     """The array of a .npy file, mapped and read-only; or of a .npz file.
 
     Args:
@@ -34,7 +34,7 @@ def one(path, form, what, names=(), mend="give another"):
         form: what it must be, in the module's words.
         what: what the file is, in a few words that follow "no", such as "file of vectors".
         names: what it may be called in a .npz file that holds several, tried in turn.
-        mend: what to do where it is no such file, in a few words.
+        mend: as of `files.opened`.
     Raises: UserError where there is no such file, it is damaged, or the array is of another form.
     """
     with _members(path, what, mend) as members:
@@ -47,7 +47,7 @@ def one(path, form, what, names=(), mend="give another"):
     return array
 
 
-def read(path, forms, what, mend="give another", others=False, **sizes):
+def read(path, forms, what, mend=None, others=False, **sizes):
     """The arrays of a .npz file, of a folder of .npy files, or of a .npy file where one array is needed.
 
     Args:
@@ -70,7 +70,7 @@ def read(path, forms, what, mend="give another", others=False, **sizes):
                             f"call it one of {', '.join(sorted(known))}")
         for name in needed:
             if name not in members:
-                raise UserError(f"{path} has no {name}, which a {what} has, {known[name]}; {mend}")
+                raise UserError(f"{path} has no {name}, which a {what} has, {known[name]}; {mend or files.GIVE}")
         found = {name: members[name]() for name in known if name in members}
     for name, array in found.items():
         check(array, known[name], name, path, sizes)
@@ -85,14 +85,42 @@ def check(array, form, name, path, sizes):
         right = array.dtype.kind in KINDS[dtype] if dtype in KINDS else array.dtype == dtype
         pairs = list(zip(axes, array.shape, strict=False))
         if right and len(axes) == array.ndim and all(
-                n == (int(axis) if axis.isdigit() else sizes.setdefault(axis, n)) for axis, n in pairs):
+                n == (int(axis) if axis.isdigit() else sizes.setdefault(axis, n)) for axis, n in pairs if axis != "?"):
             break
     else:
-        known = ", ".join(f"{axis} = {n}" for axis, n in sizes.items() if re.search(rf"\b{axis}\b", form))
+        known = ", ".join(f"{axis} = {n}" for axis, n in sizes.items() if re.search(rf"[\[ ]{axis}[\],]", form))
         raise UserError(f"{name or 'the array'} in {path} is {array.dtype} {list(array.shape)}; it must be {form}"
                         + (f", {known}" if known else ""))
     if low is not None and not ((array >= low) & (array <= high)).all():
         raise UserError(f"{name or 'the array'} in {path} goes from {array.min()} to {array.max()}; it must be {form}")
+
+
+class Stacked:
+    """Stands in for [N, D], the rows of several arrays of one dtype, which stay where they are.
+
+    arrays: each [n, D]; paths: of their files, for the UserError where they do not fit together."""
+
+    ndim = 2
+
+    def __init__(self, arrays, paths):
+        for array, path in zip(arrays, paths, strict=True):
+            if array.dtype != arrays[0].dtype or array.shape[1:] != arrays[0].shape[1:]:
+                raise UserError(f"{path} is {array.dtype} {list(array.shape)} and {paths[0]} {arrays[0].dtype} "
+                                f"{list(arrays[0].shape)}; give files of one model")
+        self._arrays, self._starts = arrays, np.cumsum([0, *map(len, arrays)])
+        self.dtype, self.shape = arrays[0].dtype, (int(self._starts[-1]), *arrays[0].shape[1:])
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        """index: as of an array's first axis, a number, a slice, or int or bool of any shape."""
+        rows = np.arange(*index.indices(len(self))) if isinstance(index, slice) else np.arange(len(self))[index]
+        number = np.searchsorted(self._starts, rows, "right") - 1
+        found = np.empty((*np.shape(rows), *self.shape[1:]), self.dtype)
+        for part in np.unique(number):
+            found[number == part] = self._arrays[part][rows[number == part] - self._starts[part]]
+        return found
 
 
 @functools.cache

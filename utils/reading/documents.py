@@ -13,14 +13,14 @@ LARGEST = 2 ** 24  # bytes of JSON
 LONGEST = 2 ** 30  # bytes of text
 
 
-def read_json(path, model, what, mend="give another"):
+def read_json(path, model, what, mend=None):
     """What the JSON file `path` says.
 
     Args:
         path: str or Path.
         model: a pydantic model or another type, such as dict[str, int], that it must be.
         what: what the file is, in a few words that follow "no", such as "result".
-        mend: what to do where it is no such file, in a few words.
+        mend: as of `files.opened`.
     Returns: dicts, lists, str, int, float, bool and None.
     Raises: UserError where there is no such file, it is damaged, or no such model.
     """
@@ -40,13 +40,13 @@ def parse(text, model):
     return found
 
 
-def lines(path, what, mend="give another"):
+def lines(path, what, mend=None):
     """The lines of the text file `path`, list of str, without white space around each. Raises UserError."""
     with files.opened(path, what, mend) as file:
         return [line.strip() for line in _text(file, LONGEST).splitlines()]
 
 
-def numbers(path, what, mend="give another"):
+def numbers(path, what, mend=None):
     """The table of numbers in the text file `path`, a row a line: float32 [N, D], N and D at least 1. Raises UserError,
     also where one is not finite."""
     with files.opened(path, what, mend) as file, warnings.catch_warnings():

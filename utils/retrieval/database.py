@@ -54,7 +54,7 @@ class Database:
         where there are any, and those of `more`, which `load` leaves alone. Raises UserError if the file cannot be
         written.
         """
-        arrays = {"labels": self.labels, "names": self.names}
+        arrays = {"labels": getattr(self.labels, "numbers", self.labels), "names": self.names}
         arrays = {key: value for key, value in arrays.items() if value is not None}
         packed = pack(self.codes, _bits(self.codebooks))
         # Not by np.savez: of numpy 1.26 it stumbles over its open zip when a disk is full.

@@ -61,7 +61,7 @@ def symmetric(database, query_codes, asked, config):
 def accuracy(encoder, data, config):
     """Share of the held-back images whose code, a classifier's, is their class."""
     codes = encoder.codes(data.images, rows=data.validation)
-    labels = data.labels[np.ix_(data.validation, splits.known_classes(data))]  # numbered as in training
+    labels = data.labels[data.validation][:, splits.known_classes(data)]  # numbered as in training
     return float(np.mean(labels.any(1) & (labels.argmax(1) == codes[:, 0])))
 
 
@@ -99,6 +99,6 @@ def evaluate(config, checkpoint, held_back=False):
             "unquantised_mAP": metrics.mean(unquantised),
             **symmetric(database, query_codes, asked, config),
             "distinct_codes": len(database.gallery.counts), "queries": len(queries), "gallery": len(codes),
-            "class_mAP": {name: metrics.mean(found.expected[labels[:, k]]) for k, name in enumerate(data.class_names)
-                          if labels[:, k].any()},
+            "class_mAP": {data.class_names[k]: metrics.mean(found.expected[labels[:, k]])
+                          for k in np.flatnonzero(labels.any(0))},
             "ranks": ranks.tolist(), "precision": found.precision.tolist(), "recall": found.recall.tolist()}

@@ -39,7 +39,7 @@ def main():
     sure = found.confidences >= config.pseudo_confidence
     print(f"{config.out}: {len(sure)} images, {sure.sum()} with a probability of {config.pseudo_confidence} or more")
     if len(data.validation):
-        truth = data.labels[np.ix_(data.validation, splits.known_classes(data))].argmax(1)
+        truth = data.labels[data.validation][:, splits.known_classes(data)].argmax(1)
         print(f"right on {len(truth)} held-back images: {np.mean(both.labels[n:] == truth):.4f}")
 
 

@@ -138,7 +138,7 @@ def build(task):
 def draw(task, step):
     """What to feed to one step."""
     indices = task.indices(step)
-    return Feeds(task.images[indices], task.labels[indices], np.int32(step), task.places(step))
+    return Feeds(task.images[indices], np.asarray(task.labels[indices]), np.int32(step), task.places(step))
 
 
 def drawn(task, step):

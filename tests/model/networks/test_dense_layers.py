@@ -42,10 +42,10 @@ def test_widths_of_another_network():
 
 
 @pytest.mark.parametrize("dtype, scale", [(np.float16, 1e-3), (np.float16, 500), (np.float32, 1e-12),
-                                          (np.float32, 1e15)])
+                                          (np.float32, 1e15), (np.float32, 1e-30), (np.float32, 1e35)])
 def test_the_scale_of_vectors_does_not_count(compute, vectors, dtype, scale):
     expected = vectors / np.sqrt(np.mean(vectors ** 2, axis=1, keepdims=True))
-    found = compute(unit_scale, (vectors * scale).astype(dtype))
+    found = compute(unit_scale, (vectors * np.float64(scale)).astype(dtype))
     np.testing.assert_allclose(found, expected, atol=0.02 if dtype == np.float16 else 1e-5)
     assert found.dtype == np.float32 and not compute(unit_scale, np.zeros([2, D], dtype)).any()
 

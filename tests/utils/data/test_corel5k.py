@@ -47,7 +47,7 @@ def test_a_broken_picture_is_left_out(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("file, text, message", [
-    ("words", None, "words is absent"), ("training_label", "1000 99\n", "1 to 12"),
+    ("words", None, "there is no file .*words"), ("training_label", "1000 99\n", "1 to 12"),
     ("test_label", "1000 0\n", "1 to 12"),
     ("training_label", "a 1\n", "picture's number"), ("images.tar", None, "tar archive")])
 def test_broken_files(tmp_path, file, text, message):

@@ -1,10 +1,13 @@
 """Vectors of a user's own: read, refused in one sentence, split once."""
+import mmap
 import tracemalloc
 
 import made_up
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from config import GPQ
 from utils.data import embeddings, pictures, sets
@@ -114,30 +117,31 @@ def with_nan():
 
 @pytest.mark.parametrize("arrays, says", [
     ({"features": with_nan()}, "vector 17 in .* holds a number that is not finite"),
-    ({"features": np.zeros([N, 4])}, "are float64; save them as float16 or float32"),
-    ({"features": np.zeros([N, 4, 4], np.float32)}, r"are \[300, 4, 4\]; they must be \[N, D\]"),
-    ({"features": np.zeros([0, 4], np.float32)}, r"are \[0, 4\]; they must be"),
-    ({"features": None}, "has no features; it needs"),
-    ({"labels": np.zeros(N - 1, int)}, r"labels .* are int64 \[299\]; for 300 vectors they must be"),
-    ({"labels": np.zeros(N)}, r"labels .* are float64 \[300\]"), ({"labels": np.int64(3)}, r"labels .* are int64 \[\]"),
+    ({"features": np.zeros([N, 4])}, "is float64 .300, 4.; it must be float16 or float32"),
+    ({"features": np.zeros([N, 4, 4], np.float32)}, r"is float32 \[300, 4, 4\]; it must be float16"),
+    ({"features": np.zeros([0, 4], np.float32), "labels": np.zeros(0, int)}, r"are \[0, 4\]; they must be"),
+    ({"features": None}, "has no features, which a file of vectors has"),
+    ({"labels": np.zeros(N - 1, int)}, r"labels .* is int64 \[299\]; .*, N = 300"),
+    ({"labels": np.zeros(N)}, r"labels .* is float64 \[300\]"), ({"labels": np.int64(3)}, r"labels .* is int64 \[\]"),
     ({"labels": np.full(N, -2)}, "labels .* go from -2 to -2; number the classes from 0"),
     ({"labels": np.full(N, 10 ** 9)}, "labels .* go from 1000000000"),
     ({"labels": np.zeros(N, int)}, "labels .* are of one class; give two or more, or none"),
     ({**PARTS, "labels": None}, "vector 0 .* is query and has no label"),
-    ({"vectors": np.zeros(3)}, "has vectors, which is unknown; leave it out, or call it one of"),
+    ({"vectors": np.zeros(3)}, "has vectors, which is unknown in a file of vectors; leave it out, or call it one of"),
     ({"query": np.arange(3)}, "has the role query and no gallery; give all of"),
     ({**PARTS, "query": np.arange(31)}, "vector 30 .* is both query and labelled; take it out of one"),
     ({**PARTS, "query": np.array([290])}, "vector 290 .* is both query and unlabelled"),
     ({**PARTS, "query": np.array([0, 300])}, "query .* goes from 0 to 300, but the 300 vectors are numbered from 0"),
     ({**PARTS, "gallery": np.array([-1, 200])}, "gallery .* goes from -1"),
     ({**PARTS, "labelled": np.array([40, 40])}, "labelled .* names a vector twice"),
-    ({**PARTS, "labelled": np.zeros(N, bool)}, r"labelled .* is int64 \[0\]; it must be int indices, at least one"),
+    ({**PARTS, "labelled": np.zeros(N, bool)}, "the role labelled .* is empty; it must be int indices"),
     ({**PARTS, "labelled": np.array([0.5])}, "labelled .* is float64"),
     ({**PARTS, "labels": np.repeat([0, -1, 1], [30, 100, 170])}, "vector 30 .* is labelled and has no label"),
     ({**PARTS, "labels": np.repeat([0, 1], [130, 170])}, "the labelled vectors .* are of one class"),
-    ({"names": np.array(["a.png"])}, r"names .* are <U5 \[1\]; for 300 vectors they must be str"),
-    ({"class_names": np.arange(3)}, r"class_names .* are int64 \[3\]; for 3 classes they must be str"),
-    ({"labels": np.array([object()] * N)}, "is damaged, or neither a .npz file nor a folder")])
+    ({"names": np.array(["a.png"])}, r"names .* is <U5 \[1\]; it must be str"),
+    ({"class_names": np.arange(3)}, r"class_names .* is int64 \[3\]; it must be str"),
+    ({"labels": np.array([object()] * N)}, r"labels .* holds Python objects .*np.array\(labels.tolist"),
+    ({"labels": np.arange(N)}, "no class .* has two")])
 def test_bad_input_ends_in_one_sentence(tmp_path, arrays, says):
     with pytest.raises(UserError, match=says) as error:
         embeddings.load(made_up.file(tmp_path / "v.npz", **arrays))
@@ -145,11 +149,11 @@ def test_bad_input_ends_in_one_sentence(tmp_path, arrays, says):
 
 
 @pytest.mark.parametrize("path, says", [
-    ("", "embeddings is empty; set it to"), ("none.npz", "there are no vectors at none.npz"),
-    (".", "has no features"), ("v.npy", "v.npy is damaged, or neither a .npz file nor a folder")])
+    ("", "embeddings is empty; set embeddings to"), ("none.npz", "there is no file none.npz; set embeddings to"),
+    (".", "has no features"), ("v.npy", "v.npy is float64 .3.; it must be")])
 def test_what_is_no_file_of_vectors(tmp_path, monkeypatch, path, says):
     monkeypatch.chdir(tmp_path)
-    np.save("../v.npy", np.zeros([3, 4], np.float32))
+    np.save("../v.npy", np.zeros(3))
     with pytest.raises(UserError, match=says):
         embeddings.load(path.replace("v.npy", "../v.npy"))
 
@@ -167,7 +171,7 @@ def test_mapped_vectors_are_never_loaded_whole(tmp_path):
     images, *_ = tasks.draw(task, 3)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert images.shape == (2, 100, 256) and isinstance(task.images, np.memmap) and peak < 16 * 2 ** 20
+    assert images.shape == (2, 100, 256) and isinstance(task.images.base, mmap.mmap) and peak < 16 * 2 ** 20
 
 
 def test_pictures_of_vectors_are_shown_where_there_are_files(tmp_path):
@@ -201,3 +205,40 @@ def test_the_same_vectors_are_read_once_and_changed_ones_anew(tmp_path):
     assert split.exists() and sets.load(GPQ(embeddings=alone, seed=1)) is drawn
     split.unlink()
     assert (sets.load(GPQ(embeddings=alone, seed=1)).query != drawn.query).any() and split.exists()
+
+
+def test_a_npy_file_is_vectors_alone(tmp_path):
+    features, _ = made_up.vectors()
+    np.save(tmp_path / "v.npy", features)
+    data = embeddings.load(tmp_path / "v.npy")
+    np.testing.assert_array_equal(data.images, features)
+    np.testing.assert_array_equal(data.unlabelled, np.arange(N))
+    assert embeddings.n_classes(tmp_path / "v.npy") == 2 and data.names is None
+    made_up.file(tmp_path / "v.npz")
+    np.testing.assert_array_equal(embeddings.read_vectors(tmp_path / "v.npz"), features)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_folder_of_clip_retrieval(tmp_path, inside):
+    features, _ = made_up.vectors()
+    place = tmp_path / "img_emb" if inside else tmp_path
+    for folder in (place, tmp_path / "metadata"):
+        folder.mkdir(exist_ok=True)
+    cuts = {0: slice(0, 100), 2: slice(100, 120), 10: slice(120, N)}
+    for number, rows in cuts.items():
+        np.save(place / f"img_emb_{number}.npy", features[rows])
+    data = embeddings.load(tmp_path)
+    assert data.images.shape == features.shape and data.images.dtype == features.dtype and data.names is None
+    for index in (7, slice(90, 130), np.array([[299, 0], [110, 100]]), np.arange(N) % 7 == 0):
+        np.testing.assert_array_equal(data.images[index], features[index])
+    for number, rows in cuts.items():
+        paths = [f"{i}.jpg" for i in range(N)[rows]]
+        parquet.write_table(pyarrow.table({"image_path": paths, "caption": paths}),
+                            tmp_path / "metadata" / f"metadata_{number}.parquet")
+    assert embeddings.load(tmp_path).names.tolist() == [f"{i}.jpg" for i in range(N)]
+    np.save(place / "img_emb_2.npy", features[100:119])
+    with pytest.raises(UserError, match="metadata_2.parquet has 20 rows, and its .npy file 19"):
+        embeddings.load(tmp_path)
+    np.save(place / "img_emb_2.npy", features[100:120, :3])
+    with pytest.raises(UserError, match="img_emb_2.npy is float32 .20, 3. and .* give files of one model"):
+        embeddings.load(tmp_path)

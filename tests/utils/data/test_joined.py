@@ -48,6 +48,13 @@ def test_several_are_joined_at_one_scale(features, monkeypatch):
         np.testing.assert_allclose(cosines, 1, atol=1e-5)
 
 
+def test_numbers_whose_squares_float32_has_not_are_joined_too(features):
+    wanted = joined.join(["f.npy", "f.npy"]).astype(float)
+    for scale in (1e-30, 1e25):
+        np.save("large.npy", features["f.npy"] * np.float32(scale))
+        np.testing.assert_allclose(joined.join(["large.npy", "large.npy"]), wanted, atol=2e-3)
+
+
 def test_what_does_not_fit_is_said(features, monkeypatch, capsys):
     with pytest.raises(UserError, match=r"the features are \[7, 5\], but there are 6000 images"):
         joined.write("w.npz", features["f.npy"][:7], cifar10.load(SAMPLE))

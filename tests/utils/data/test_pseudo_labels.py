@@ -96,10 +96,28 @@ def test_bad_input_ends_in_a_sentence(data, file, tmp_path):
     broken[data.labelled[3], 2] = np.nan
     with pytest.raises(UserError, match="not finite; make them again"):
         pseudo_labels.fit(broken, data)
-    with pytest.raises(UserError, match="there are no pseudo-labels at nowhere"):
+    with pytest.raises(UserError, match="there is no file nowhere; make it by python -m utils.training.pseudo_labels"):
         pseudo_labels.read("nowhere", data)
     (tmp_path / "foreign.npz").write_text("mine")
-    with pytest.raises(UserError, match="damaged or holds no pseudo-labels"):
+    with pytest.raises(UserError, match="damaged or no file of pseudo-labels"):
         pseudo_labels.read(tmp_path / "foreign.npz", data)
     with pytest.raises(UserError, match="was made of other data than CIFAR-10, the sample"):
         pseudo_labels.read(file, data._replace(source=data.source._replace(sha256="0" * 64)))
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"indices": lambda held, _: held - 6000}, "indices .* goes from"),
+    ({"indices": lambda held, _: held + 6000}, "0 to 5999"),
+    ({"indices": lambda held, data: np.resize(data.query, len(held))}, "one that training may not see"),
+    ({"indices": lambda held, _: np.full_like(held, held[0])}, "labels an image twice"),
+    ({"labels": lambda held, _: held - 1}, "labels .* must be int .U., 0 to 9"),
+    ({"labels": lambda held, _: held + 9}, "0 to 9"),
+    ({"labels": lambda held, _: held[:5]}, "U = 5400"), ({"labels": lambda held, _: held.astype(float)}, "is float64"),
+    ({"confidences": lambda held, _: held * np.nan}, "0 to 1"), ({"confidences": lambda held, _: -held}, "0 to 1"),
+    ({"fitted_on": lambda held, _: held - 7000}, "fitted_on")])
+def test_labels_that_cannot_be_are_refused(data, file, tmp_path, change, says):
+    held = dict(np.load(file))
+    held |= {name: spoil(held[name], data) for name, spoil in change.items()}
+    np.savez(tmp_path / "p.npz", **held)
+    with pytest.raises(UserError, match=says):
+        pseudo_labels.add(data, splits.training_labels(data, 10), tmp_path / "p.npz", 0.5)

@@ -116,17 +116,17 @@ def test_the_command_softens_what_imagenets_classifier_says(data, tmp_path, monk
     with pytest.raises(UserError, match=r"the features are \[6000, 8\], but there are 6000 images and the teacher see"):
         command.main()
     (tmp_path / "features.npy").write_text("mine")
-    with pytest.raises(UserError, match="features.npy is no .npy file of features"):
+    with pytest.raises(UserError, match="features.npy is damaged or no file of features"):
         command.main()
 
 
 def test_bad_input_ends_in_a_sentence(data, logits, file, tmp_path):
     with pytest.raises(UserError, match="has 15 classes, the settings ask for 100; set n_CLASSES=15"):
         soft_labels.add(data, SimpleNamespace(soft_labels=file, n_CLASSES=100))
-    with pytest.raises(UserError, match="there are no soft labels at nowhere; make them by python -m utils.training.s"):
+    with pytest.raises(UserError, match="there is no file nowhere; make it by python -m utils.training.s"):
         soft_labels.add(data, asked("nowhere"))
     (tmp_path / "foreign.npz").write_text("mine")
-    with pytest.raises(UserError, match="damaged or holds no soft labels; make them again by python -m utils.trainin"):
+    with pytest.raises(UserError, match="no file of soft labels .*; make it by python -m utils.trainin"):
         soft_labels.add(data, asked(tmp_path / "foreign.npz"))
     with pytest.raises(UserError, match="was made of other data than CIFAR-10, the sample"):
         soft_labels.add(data._replace(source=data.source._replace(sha256="0" * 64)), asked(file))
@@ -135,3 +135,16 @@ def test_bad_input_ends_in_a_sentence(data, logits, file, tmp_path):
         soft_labels.soften(logits, few, 1.0)
     with pytest.raises(UserError, match="pseudo_labels has no effect while soft_labels is"):
         settings.refuse_idle(asked(file, pseudo_labels="p.npz"))
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"probabilities": lambda held: held[:10]}, "N = 6000"),
+    ({"probabilities": lambda held: held[:, 0]}, "must be float .N, K."),
+    ({"probabilities": lambda held: held * np.nan}, "0 to 1"), ({"probabilities": lambda held: -held}, "0 to 1"),
+    ({"probabilities": lambda held: held[:, :2]}, "K = 2"),
+    ({"classes": lambda held: held[0]}, "classes .* is int64 ..;")])
+def test_probabilities_that_cannot_be_are_refused(data, file, tmp_path, change, says):
+    held = dict(np.load(file))
+    np.savez(tmp_path / "s.npz", **{**held, **{name: spoil(held[name]) for name, spoil in change.items()}})
+    with pytest.raises(UserError, match=says):
+        soft_labels.add(data, asked(tmp_path / "s.npz"))

@@ -53,8 +53,8 @@ def test_without_gensim_the_sentence_says_how(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("arrays, message", [
-    (None, "there are no word vectors"), ({"words": np.array(["a"])}, "damaged or no table"),
-    ({"words": np.array(["a"]), "vectors": np.ones((2, 3))}, "has 1 words and vectors float64 \\[2, 3\\]"),
+    (None, "there are no word vectors"), ({"words": np.array(["a"])}, "has no vectors"),
+    ({"words": np.array(["a"]), "vectors": np.ones((2, 3))}, "must be float .V, D., V = 1"),
     ({"words": np.array(["a"]), "vectors": np.full((1, 3), np.nan)}, "not finite")])
 def test_a_table_that_cannot_be_used(tmp_path, arrays, message):
     if arrays:

@@ -11,8 +11,10 @@ import numpy as np
 from utils import files
 from utils.data.tags.merging import Merging
 from utils.errors import UserError
+from utils.reading import documents
 
 VECTORS, GROUPS, RAW = "FinalTagEmbs.txt", "TagIdMergeMap.pkl", "raw_tags.txt"
+ANEW = "make it anew by python -m utils.data.tags"
 
 
 def write(folder, merging, names):
@@ -40,27 +42,16 @@ def read(folder, names):
         raise UserError(f"{folder} has {len(vectors)} vectors in {VECTORS} and {len(groups)} tags in {GROUPS}; make "
                         "both anew by python -m utils.data.tags")
     raw = Path(folder, RAW)
-    if raw.is_file() and raw.read_text(encoding="utf8").splitlines() != list(names):
-        raise UserError(f"{folder} was made of other tags than these; make it anew by python -m utils.data.tags")
+    if raw.is_file() and documents.lines(raw, "list of tags", ANEW) != [name.strip() for name in names]:
+        raise UserError(f"{folder} was made of other tags than these; {ANEW}")
     used = np.concatenate(groups)
     return Merging(vectors, groups, np.setdiff1d(np.arange(len(names)), used))
 
 
 def _vectors(path):
-    try:
-        with open(path, encoding="utf8") as file:
-            vectors = np.array([line.split() for line in file if line.strip()], np.float32)
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}; make it by python -m utils.data.tags") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no table of numbers, as many in each line; make it anew by "
-                        "python -m utils.data.tags") from error
-    if not len(vectors):
-        raise UserError(f"{path} holds no vector, so there is nothing to learn from; make it anew by "
-                        "python -m utils.data.tags with other word vectors")
-    if not np.isfinite(vectors).all() or not vectors.any(1).all():
-        raise UserError(f"a vector in {path} is 0 or holds a number that is not finite; make it anew by "
-                        "python -m utils.data.tags")
+    vectors = documents.numbers(path, "table of numbers, as many in each line", ANEW)
+    if not vectors.any(1).all():
+        raise UserError(f"a vector in {path} is 0; {ANEW}")
     return vectors
 
 

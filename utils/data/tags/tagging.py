@@ -6,6 +6,9 @@ import numpy as np
 
 from utils.data.tags import merging, released, words
 from utils.errors import UserError
+from utils.reading import arrays
+
+FORMS = {"tags": "bool [N, T]", "tag_vectors": "float [T, D]", "tag_names?": "str [T]"}
 
 
 class RawTags(NamedTuple):
@@ -72,36 +75,19 @@ def with_merged(data, raw, made):
 
 
 def _from_arrays(data, path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = checked({name: file[name] for name in ("tags", "tag_vectors", "tag_names") if name in file.files},
-                            path, len(data.images))
-    except FileNotFoundError:
-        raise UserError(f"there are no tags at {path}; make them by python -m utils.data.tags") from None
-    except UserError:
-        raise
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or no .npz file; make it anew by python -m utils.data.tags") from error
-    return data._replace(**found)
+    found = arrays.read(path, FORMS, "file of tags", "make it anew by python -m utils.data.tags", N=len(data.images))
+    return data._replace(**checked(found, path))
 
 
-def checked(found, path, n):
-    """{name: array} of the tags of n images, their names made where there are none; found: what `path` has of tags,
-    tag_vectors and tag_names. Raises UserError where they do not fit together."""
-    for name in ("tags", "tag_vectors"):
-        if name not in found:
-            raise UserError(f"{path} has no {name}; it needs tags, bool [N, T], and tag_vectors, float32 [T, D]")
-    tags, vectors = found["tags"], found["tag_vectors"]
-    names = found.get("tag_names", np.arange(len(vectors)).astype(str))
-    if tags.dtype != bool or tags.ndim != 2 or len(tags) != n:
-        raise UserError(f"the tags in {path} are {tags.dtype} {list(tags.shape)}; for {n} images they must be "
-                        f"bool [{n}, T]")
-    if vectors.dtype.kind != "f" or vectors.ndim != 2 or len(vectors) != tags.shape[1] or not vectors.size:
-        raise UserError(f"the tag_vectors in {path} are {vectors.dtype} {list(vectors.shape)}; for {tags.shape[1]} "
-                        f"tags they must be float32 [{tags.shape[1]}, D], one tag and one number at least")
+def checked(found, path):
+    """{name: array} of tags, their names made where there are none; found: what `path` has of `FORMS`. Raises UserError
+    where there is no tag, or a vector is 0 or not finite."""
+    for name, form in FORMS.items():
+        if name.rstrip("?") not in found and not name.endswith("?"):
+            raise UserError(f"{path} has tags and no {name}; it needs both, {form}")
+    vectors = found["tag_vectors"]
+    if not vectors.size:
+        raise UserError(f"the tag_vectors in {path} are {list(vectors.shape)}; give one tag and one number at least")
     if not np.isfinite(vectors).all() or not vectors.any(1).all():
         raise UserError(f"a vector in {path} is 0 or holds a number that is not finite; mend it or leave its tag out")
-    if names.dtype.kind != "U" or names.shape != (len(vectors),):
-        raise UserError(f"the tag_names in {path} are {names.dtype} {list(names.shape)}; they must be "
-                        f"str [{len(vectors)}]")
-    return {"tags": tags, "tag_vectors": vectors.astype(np.float32), "tag_names": names}
+    return {"tag_names": np.arange(len(vectors)).astype(str), **found, "tag_vectors": vectors.astype(np.float32)}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.errors import UserError
+from utils.reading import arrays
 
 
 class Words(NamedTuple):
@@ -61,8 +62,8 @@ def _row(words, word):
 
 
 def _arrays(path):
-    with np.load(path, allow_pickle=False) as file:
-        return file["words"], file["vectors"]
+    found = arrays.read(path, {"words": "str [V]", "vectors": "float [V, D]"}, "table of word vectors", others=True)
+    return found["words"], found["vectors"]
 
 
 def _by_gensim(path):
