@@ -45,8 +45,9 @@ class Config(Settings):
     data_dir: str = "./cifar10"
     """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
 
-    ImagNet_pretrained_path: str = "./models/ImageNet_pretrained.mat"
-    """Pretrained F, arrays by variable name. Where it is absent, training starts from random weights."""
+    ImagNet_pretrained_path: str = "./models/ImageNet_taught.mat"
+    """Pretrained F, arrays by variable name; "" for random weights. That of the repository is modified_vgg's and knows
+    all classes of CIFAR-10, so another backbone or protocol implies ""."""
 
     model_save_path: str = "./models/"
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
@@ -173,13 +174,15 @@ class Config(Settings):
     @classmethod
     def implied(cls, given):
         """{setting: value} of what the settings `given` imply of others: vectors are a data set and have a network of
-        their own, and that has no pretrained weights; EfficientNet-Lite's are not in a .mat file; data sets of pictures
-        have a size, where the network is not one for small ones, Corel5k its classes."""
-        dataset, backbone, path, truth = (given.get(name, cls.model_fields[name].default)
-                                          for name in ("dataset", "backbone", "embeddings", "truth"))
+        their own, and that has no pretrained weights; the F of the repository is for one network and protocol; data
+        sets of pictures have a size, where the network is not one for small ones, Corel5k its classes."""
+        dataset, backbone, path, truth, protocol, weights = (
+            given.get(name, cls.model_fields[name].default) for name in (
+                "dataset", "backbone", "embeddings", "truth", "protocol", "ImagNet_pretrained_path"))
         if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
             return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
-        weights = {"ImagNet_pretrained_path": ""} if backbone in LITE else {}
+        other = backbone in LITE or weights and (backbone != "modified_vgg" or protocol != 1)
+        weights = {"ImagNet_pretrained_path": ""} if other else {}
         size = {"image_size": 256} if dataset in PICTURES and backbone not in SMALL else {}
         classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
         return weights | size | classes
@@ -594,6 +597,7 @@ class WSDHQ(Codebooks):
     method: Literal["wsdhq"] = "wsdhq"
     """Weakly supervised deep hyperspherical quantization (Wang et al., AAAI 2021), from images and people's tags."""
 
+    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")  # that of the repository knows labels
     model_save_path: str = again(Config, "model_save_path", "./models/wsdhq/")
     model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
     cifar10_label_sim_path: str = again(Config, "cifar10_label_sim_path", "")

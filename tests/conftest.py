@@ -17,7 +17,8 @@ from utils.training.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"
-SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3"]
+SMALL = ["--n_book=3", "--len_code=4", "--batch_size=10", "--learning_rate=1e-3",
+         "--ImagNet_pretrained_path="]
 
 
 def options(own, *arguments):

@@ -18,7 +18,8 @@ from utils.settings import from_command_line
 def test_a_classifier_is_trained_and_searched_by(data_dir, tmp_path, monkeypatch, capsys):
     """Its code is a class: as many distinct codes as there are classes at most, and images of one are ranked first."""
     monkeypatch.chdir(tmp_path)
-    common = ["--method=classifier", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--batch_size=10"]
+    common = ["--method=classifier", f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--batch_size=10",
+              "--ImagNet_pretrained_path="]
     for script, arguments in ((train, ["--total_epochs=1", "--eval_term=1", "--n_validation=10"]), (Demo, [])):
         monkeypatch.setattr(sys, "argv", [script.__name__, *common, *arguments])
         script.main()

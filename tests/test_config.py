@@ -8,13 +8,13 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from config import GPQ
+from config import GPQ, METHODS
 from utils.errors import UserError
 from utils.settings import from_command_line
 
 ROOT = Path(__file__).parents[1]
 RELEASE = dict(
-    data_dir="./cifar10", ImagNet_pretrained_path="./models/ImageNet_pretrained.mat",
+    data_dir="./cifar10",
     model_save_path="./models/", cifar10_label_sim_path="./cifar10/cifar10_Similarity.mat", n_CLASSES=10,
     image_size=32, img_channels=3, n_DB=54000, total_epochs=300, batch_size=500, save_term=20,
     len_code=12, n_book=12, bn_word=4, intn_word=16, n_bits=48, alpha=20, beta=4, lam_1=0.1, lam_2=0.1)
@@ -100,6 +100,20 @@ def test_every_setting_is_described(capsys):
     shown = capsys.readouterr().out
     for name, field in GPQ.model_fields.items():
         assert field.description and f"--{name}" in shown
+
+
+@pytest.mark.parametrize("kind", METHODS.values(), ids=METHODS)
+def test_the_f_that_training_starts_from_is_in_the_repository(kind):
+    """Or the method needs none, or must not see labels."""
+    start = kind().ImagNet_pretrained_path
+    assert (ROOT / start).is_file() if start else kind.__name__ in ("SPQ", "WSDHQ", "WDHT") or kind().backbone == "gist"
+
+
+@pytest.mark.parametrize("given", [{"backbone": "cnn_f"}, {"backbone": "gist"}, {"protocol": 2}, {"protocol": 3},
+                                   {"embeddings": "v.npz"}])
+def test_where_the_shipped_f_fits_not_none_is_implied(given):
+    assert GPQ(**given).ImagNet_pretrained_path == "" and GPQ().ImagNet_pretrained_path
+    assert GPQ(**given, ImagNet_pretrained_path="F.mat").ImagNet_pretrained_path == "F.mat"
 
 
 def test_settings_cannot_be_changed_later():

@@ -38,7 +38,8 @@ def sub_space(config, checkpoint=None, each=50):
         tf.set_random_seed(config.seed)
         tasks.build(task)
         session.run(tf.global_variables_initializer())
-        initialise(session, config)
+        if checkpoint is None:
+            initialise(session, config)
         encoder = Encoder(config, session, checkpoint, like=data.images)
         labelled, unlabelled = (normalize(encoder(data.images, rows=chosen)[0][:, :config.len_code])
                                 for chosen in roles)

@@ -48,7 +48,8 @@ def write(path, experiment, drawn_by, grid, left, more):
         "mAP, expected over ties: mean ± standard deviation (trainings). Left is what the trainings that are not "
         "finished would cost; they give no number.", "",
         *_blocks(grid, left, experiment.published), *_paragraphs([*sources, experiment.note, "\n".join(more)]),
-        "## Cells", "", "Each command trains the same again where config.py is as first published.", "",
+        "## Cells", "", "Each command trains the same again where config.py is as first published: F starts from "
+        "./models/ImageNet_pretrained.mat where it names none.", "",
         *markdown(["cell", "mAP", "ties in gallery order", "un-quantised", "distinct codes", "steps", "images", "PFLOP",
                    "seconds", "hardware", "commit", "data", "command"],
                   [_details(kept) for kept in finished.values()])]) + "\n")

@@ -19,16 +19,21 @@ def load_pretrained(session, path):
     """Load F from the release's ImageNet_pretrained.mat: arrays by variable name, singleton dimensions allowed. Or from
     an alexnet.npy of WSDHQ's.
 
-    The dense layer starts anew (release). Returns how many variables were loaded. Raises UserError where the
-    file is no such file, lacks a variable or holds it in another shape.
+    The dense layer starts anew (release). `path` may lack the ending .mat, as in the release. Returns how many
+    variables were loaded. Raises UserError where there is no file, it is no such file, lacks a variable or holds it in
+    another shape.
     """
+    path = next((file for file in (path, f"{path}.mat") if Path(file).is_file()), path)
+    if not Path(path).exists():
+        raise UserError(f"there is no pretrained F at {path}; set ImagNet_pretrained_path to one, such as pretrain.py "
+                        "makes, or to nothing, --ImagNet_pretrained_path=, to train from random weights")
     try:
         arrays = (wsdhq_release.read(path) if Path(path).suffix == wsdhq_release.SUFFIX else scipy.io.loadmat(path))
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{path} is not a readable .mat file ({checkpoints.first_line(error)}); set "
-                        "ImagNet_pretrained_path to another, or to one that is absent to train from scratch") from error
+                        "ImagNet_pretrained_path to another, or to nothing to train from random weights") from error
     wanted = [v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)]
     for variable in wanted:
         array = np.squeeze(arrays.get(variable.name, arrays.get(variable.op.name, np.array(None))))
@@ -36,7 +41,7 @@ def load_pretrained(session, path):
         if array.dtype.kind != "f" or array.shape != tuple(side for side in shape if side != 1):
             raise UserError(f"{path} does not hold {variable.name} as {shape}; "
                             "it is not a pretrained F of this network; set ImagNet_pretrained_path to another, or to "
-                            "one that is absent to train from scratch")
+                            "nothing to train from random weights")
         variable.load(array.astype(np.float32).reshape(shape), session)
     return len(wanted)
 

@@ -208,8 +208,8 @@ def start(session, folder, variables, config, source, tags_sha256=None):
 
 
 def initialise(session, config):
-    """Take F from `config.ImagNet_pretrained_path` where that is a file. Says so, and returns what the weights are; ""
-    where there are none to train.
+    """Take F from `config.ImagNet_pretrained_path`, or where that is "" from ImageNet's EfficientNet-Lite, if it is
+    one, or at random. Says so, and returns what the weights are; "" where there are none to train.
 
     Raises UserError where the file cannot be used, and where F is on vectors, which nobody has pretrained.
     """
@@ -220,13 +220,12 @@ def initialise(session, config):
     if not tf.trainable_variables():
         return ""
     network = NETWORKS[config.backbone]
-    if not Path(path).is_file() and network.imagenet is not None:
+    if not path and network.imagenet is not None:
         count = imagenet.load(session, network.imagenet, network.scope)
         print(f"Loaded {count} variables of EfficientNet-Lite{network.imagenet}, trained on ImageNet")
         return f"ImageNet, {imagenet.weight_file(network.imagenet).name}"
-    if not Path(path).is_file():
-        print(f"No pretrained weights at {path}: training from random weights" if path
-              else "Training from random weights")
+    if not path:
+        print("Training from random weights; ImagNet_pretrained_path names a pretrained F to start from")
         return "random weights"
     count = pretrained.load_pretrained(session, path)
     print(f"Loaded {count} pretrained variables from {path}")

@@ -107,7 +107,7 @@ def frozen_features(images, config):
     """What the frozen network of `config` sees in images uint8 [N, H, W, 3]: float32 [N, 1280], mapped from a file in
     model_save_path that is made once. Raises UserError as `feature_file.kept`, and where a setting has no meaning then.
     """
-    if Path(config.ImagNet_pretrained_path).is_file():
+    if config.ImagNet_pretrained_path:
         raise UserError(f"freeze leaves {config.backbone} as ImageNet taught it, and ImagNet_pretrained_path is "
                         f"{config.ImagNet_pretrained_path}; leave one of them out")
     if config.augmentation == "strong":

@@ -29,14 +29,16 @@ def test_the_name_of_another_method_begins_with_it():
     assert cells.name(cells.configured(Classifier, {"seed": 2, "batch_size": 100})) == "classifier-seed2-batch_size_100"
 
 
-@pytest.mark.parametrize("config, arguments", [
-    (GPQ(), ""), (Classifier(seed=3), " --method=classifier --seed=3"),
-    (GPQ(known_classes=(0, 9), protocol=2), " '--known_classes=[0,9]' --protocol=2"),
-    (GPQ(data_dir="/elsewhere", save_term=3, ImagNet_pretrained_path="a b"), " '--ImagNet_pretrained_path=a b'"),
-    (GPQ(decay="cosine", decay_steps=20, n_validation=100), " --decay=cosine"),
-    (GPQ(n_validation=100, eval_term=2), " --eval_term=2 --n_validation=100")])
-def test_a_command_tells_what_is_unusual_and_has_an_effect(config, arguments):
-    assert cells.command(config) == f"python train.py{arguments}"
+@pytest.mark.parametrize("kind, given, arguments", [
+    (GPQ, {}, ""), (Classifier, {"seed": 3}, " --method=classifier --seed=3"),
+    (GPQ, {"known_classes": (0, 9), "protocol": 2, "ImagNet_pretrained_path": ""},
+     " --ImagNet_pretrained_path= '--known_classes=[0,9]' --protocol=2"),
+    (GPQ, {"data_dir": "/elsewhere", "save_term": 3, "ImagNet_pretrained_path": "a b"},
+     " '--ImagNet_pretrained_path=a b'"),
+    (GPQ, {"decay": "cosine", "decay_steps": 20, "n_validation": 100}, " --decay=cosine"),
+    (GPQ, {"n_validation": 100, "eval_term": 2}, " --eval_term=2 --n_validation=100")])
+def test_a_command_tells_what_is_unusual_and_has_an_effect(kind, given, arguments):
+    assert cells.command(cells.configured(kind, given)) == f"python train.py{arguments}"
 
 
 def test_a_step_of_a_classifier_costs_one_batch():

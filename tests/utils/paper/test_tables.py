@@ -15,7 +15,7 @@ EXPERIMENT = Experiment("Title", None, None, published=PAPER, note="A note.")
 
 
 def kept(name, mean_ap, config=None, data="CIFAR-10", measure="mAP"):
-    config = config or GPQ()
+    config = config or cells.configured(GPQ, {})
     found = {"mAP": mean_ap, "mAP_stable": 0.2, "unquantised_mAP": 0.9, "distinct_codes": 77}
     training = {"step": 10, "images": 1000, "seconds": 2.5, "data": data, "initial": config.ImagNet_pretrained_path,
                 "settings": config.model_dump(mode="json")}
@@ -55,8 +55,9 @@ def test_what_was_published_of_other_columns_stands_alone_and_rows_of_one_source
 
 def test_every_cell_says_its_own_data_and_command(tmp_path):
     another = {"name": "CIFAR-10", "part": "all", "sha256": 64 * "0", "origin": "batches that went through JPEG"}
-    grid = {("GPQ", "12 bits"): [kept("a", 0.5, GPQ(n_book=3, follow="paper"), "CIFAR-10, the sample"),
-                                 kept("b", 0.5, GPQ(known_classes=(0, 9), learning_rate=1e-5), another)]}
+    one, other = (cells.configured(GPQ, given) for given in (
+        {"n_book": 3, "follow": "paper"}, {"known_classes": (0, 9), "learning_rate": 1e-5}))
+    grid = {("GPQ", "12 bits"): [kept("a", 0.5, one, "CIFAR-10, the sample"), kept("b", 0.5, other, another)]}
     first, second = [line.split(" | ")[-2:] for line in lines(tmp_path / "a.md", grid)
                      if line.startswith(("| a |", "| b |"))]
     assert first == ["CIFAR-10, the sample", "`python train.py --follow=paper --n_book=3` |"]
@@ -64,7 +65,7 @@ def test_every_cell_says_its_own_data_and_command(tmp_path):
 
 
 def test_rows_of_other_columns_stand_in_a_table_of_their_own(tmp_path):
-    one = kept("a", 0.4, Classifier())
+    one = kept("a", 0.4, cells.configured(Classifier, {}))
     grid = {("GPQ", "12 bits"): [], ("alone", "by class"): [one],
             ("alone", "by softmax"): [one._replace(measure="unquantised_mAP")]}
     found = lines(tmp_path / "a.md", grid)

@@ -43,6 +43,16 @@ def test_pretrained_f(network, tmp_path):
             np.testing.assert_array_equal(value, arrays[variable.name], err_msg=variable.name)
 
 
+def test_a_path_without_its_ending_as_in_the_release(session, small_f, tmp_path):
+    scipy.io.savemat(tmp_path / "ImageNet_pretrained.mat", pretrained_f(small_f))
+    assert pretrained.load_pretrained(session, str(tmp_path / "ImageNet_pretrained")) == 4
+
+
+def test_a_file_that_is_not_there_is_no_start_from_random_weights(session, small_f, tmp_path):
+    with pytest.raises(UserError, match="there is no pretrained F at .*none.mat; .* to nothing, --ImagNet_pre"):
+        pretrained.load_pretrained(session, tmp_path / "none.mat")
+
+
 @pytest.fixture
 def small_f(session):
     """The variables of a one-layer F, and a Session."""

@@ -49,7 +49,7 @@ def leave_checkpoint(session, folder, name, step, **choices):
 
 def started(session, folder, source=SAMPLE, **choices):
     """What `runs.start` makes of `folder`: the progress and the weights."""
-    config = Options(n_book=3, len_code=4, ImagNet_pretrained_path=str(folder / "none.mat"), **choices)
+    config = Options(n_book=3, len_code=4, ImagNet_pretrained_path="", **choices)
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     return start(session, folder, variables, config, source), session.run(variables)
@@ -104,7 +104,13 @@ def test_a_fresh_training_beside_a_final_checkpoint(session, tmp_path, capsys):
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
     progress, _ = started(session, tmp_path)
     assert (progress.step, progress.initial) == (0, "random weights")
-    assert "none.mat: training from random weights" in capsys.readouterr().out
+    assert "Training from random weights" in capsys.readouterr().out
+
+
+def test_a_pretrained_f_that_is_not_there_ends_the_training(session, tmp_path):
+    config = Options(n_book=3, len_code=4, ImagNet_pretrained_path="none.mat", model_save_path=str(tmp_path))
+    with pytest.raises(UserError, match="there is no pretrained F at none.mat"):
+        start(session, tmp_path, variables_of(config), config, SAMPLE)
 
 
 @pytest.mark.parametrize("name, before, now", [
