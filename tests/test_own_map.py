@@ -1,5 +1,6 @@
 """The mAP of a data set's queries over a database of one's own: a file, shards, and one that was a faiss index."""
 import sys
+from dataclasses import replace
 
 import made_up
 import numpy as np
@@ -132,7 +133,7 @@ def test_what_is_not_the_gallery_is_said(photos, tmp_path, monkeypatch):
         scored(given, "part.npz")
     run(monkeypatch, encode, *given, f"--images={folder}", "--out=codes.npz")
     database = Database.load("codes.npz")
-    database.names[0] = "gone.jpg"
+    database = replace(database, names=np.array(["gone.jpg", *database.names[1:]]))
     database.save("codes.npz")
     with pytest.raises(UserError, match="lacks 1 of the 81 pictures of the gallery, a/.*jpg for one; make it again"):
         scored(given, "codes.npz")

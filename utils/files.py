@@ -42,13 +42,20 @@ def opened(path, what, mend=None):
     Raises: UserError where there is no file, it is a folder, pipe or device, the disk refuses, or the block raises
         anything but UserError.
     """
-    try:
+    with sound(path, what, mend):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would wait
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise UserError(f"{path} is a folder, a pipe or a device, and no {what}; {mend or GIVE}")
         with open(descriptor, "rb") as file:
             yield file
+
+
+@contextlib.contextmanager
+def sound(path, what, mend=None):
+    """Whatever the block raises but UserError is one on the file `path`; what and mend: as of `opened`."""
+    try:
+        yield
     except UserError:
         raise
     except FileNotFoundError as error:

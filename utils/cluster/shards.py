@@ -16,10 +16,11 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
+from utils.reading import documents
 from utils.retrieval.database import Database, pack, unpack
 
 HEAD = "database.npz"
-SMALLEST, LARGEST = 256, 65536  # pictures in a shard
+SMALLEST, LARGEST, MOST = 256, 65536, 10 ** 6  # pictures in a shard; shards
 
 
 def parquet():
@@ -62,10 +63,15 @@ class Store(NamedTuple):
 
     @classmethod
     def opened(cls, folder):
-        """The Store at `folder`, whole or not. Raises UserError where there is none."""
-        if not (Path(folder) / HEAD).exists():
+        """The Store at `folder`, whole or not. Raises UserError where there is none, or its head is damaged."""
+        path = Path(folder) / HEAD
+        if not path.exists():
             raise UserError(f"{folder} holds no shards of codes; make them with python encode.py --out={folder}/")
-        return cls(Path(folder), Database.load(Path(folder) / HEAD))
+        store = cls(Path(folder), Database.load(path))
+        if not {"count", "shard"} <= store.head.made_of.keys() or len(store) > MOST:
+            raise UserError(f"{path} does not say how many pictures lie in how many shards, {MOST:,} at most; make the "
+                            "shards again with python encode.py")
+        return store
 
     def __len__(self):
         """How many shards there are when all are written."""
@@ -123,7 +129,8 @@ class Store(NamedTuple):
         Raises UserError where it cannot be read, or something else made it."""
         def look(pq, path):
             found = pq.read_metadata(path)
-            made_of, skipped = (json.loads(found.metadata[key]) for key in (b"made_of", b"skipped"))
+            made_of = documents.parse(found.metadata[b"made_of"], dict)
+            skipped = documents.parse(found.metadata[b"skipped"], list[str])
             return made_of, (found.num_rows, "name" in found.schema.names, skipped)
         made_of, about = self._whole(number, look)
         if made_of != self.head.made_of:

@@ -95,7 +95,7 @@ def n_classes(path):
 def read_vectors(path):
     """The vectors of a .npy file, float16 or float32 [N, D], mapped. Raises UserError where there are none, or one is
     not finite."""
-    vectors = arrays.one(path, FEATURES, "file of vectors, .npy", ("features",))
+    vectors = arrays.one(path, FEATURES, "file of vectors, .npy")
     for _ in _finite(_checked(vectors, path), path):
         pass
     return vectors
@@ -129,7 +129,8 @@ def _read(path, forms=None):
     if parts := _parts(Path(path)):
         return {} if forms else _clip_retrieval(parts)
     optional = {f"{name}?": form for name, form in (forms or FORMS).items()}
-    return arrays.read(path, optional if forms else {"features": FEATURES, **optional}, what, mend, bool(forms))
+    return arrays.read(path, optional if forms else {"features": FEATURES, **optional}, what, mend,
+                       others=("", "features", *FORMS) if forms else ())
 
 
 def _parts(folder):

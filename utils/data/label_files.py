@@ -5,7 +5,7 @@ from utils.reading import arrays
 
 def teachers_features(path):
     """The features in the .npy file `path`, float [N, D], mapped. Raises UserError where they cannot be read."""
-    features = arrays.one(path, "float [N, D]", "file of features, .npy", ("features",))
+    features = arrays.one(path, "float [N, D]", "file of features, .npy")
     if not features.size:
         raise UserError(f"{path} is {list(features.shape)} and holds no features; make it again")
     return features

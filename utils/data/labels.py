@@ -3,13 +3,15 @@ import numpy as np
 
 from utils.errors import UserError
 
-LARGEST = 2 ** 30  # bytes of a table
+LARGEST, MOST = 2 ** 30, 2 ** 28  # bytes of a table, classes
 
 
 def of_numbers(numbers, n_classes):
     """Who has which label: bool [N, n_classes], or `ClassNumbers` where that would be large.
 
-    numbers: int [N], from 0, -1 where nobody knows."""
+    numbers: int [N], from 0, -1 where nobody knows. Raises ValueError where there are very many classes."""
+    if n_classes > MOST:
+        raise ValueError(f"a class has the number {n_classes - 1}")
     numbers = ClassNumbers(numbers.astype(np.int64), n_classes)
     return np.asarray(numbers) if len(numbers) * n_classes <= LARGEST else numbers
 

@@ -85,7 +85,7 @@ def _tell(sentence):
 def read_array(path, size):
     """The images of a .npy file, uint8 [N, size, size, 3], mapped. Raises UserError where it holds something else."""
     what = "folder of pictures or .npy file of them"
-    images = arrays.one(path, f"uint8 [N, {size}, {size}, 3]", what, ("images",))
+    images = arrays.one(path, f"uint8 [N, {size}, {size}, 3]", what)
     if not len(images):
         raise UserError(f"{path} is uint8 {list(images.shape)}; it must be uint8 [N, {size}, {size}, 3], N at least 1")
     return images

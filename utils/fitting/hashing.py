@@ -70,7 +70,7 @@ def sdh(x, labels, n_bits, seed, n_anchors, sigma):
     squares = (x.astype(np.float64) ** 2).sum(1)[:, np.newaxis] + (anchors ** 2).sum(1) - 2 * x @ anchors.T
     phi = np.column_stack([np.exp(-np.maximum(squares, 0) / (2 * sigma ** 2)), np.ones(len(x))])
     factor = cho_factor(phi.T @ phi + RIDGE * np.eye(n_anchors + 1))
-    y = labels.astype(np.float64)
+    y = np.asarray(labels, np.float64)
     codes = signs(generator.normal(size=(len(x), n_bits)))
     for _ in range(SDH_ROUNDS):
         w = np.linalg.solve(codes.T @ codes + LAMBDA * np.eye(n_bits), codes.T @ y)

@@ -9,6 +9,7 @@ import numpy as np
 from utils import files
 from utils.errors import UserError
 from utils.paper import embedding
+from utils.reading import arrays
 from utils.retrieval.database import reconstruct
 from utils.retrieval.search import distinct
 
@@ -25,7 +26,7 @@ def atlas(database, path, seed):
     places = np.unique(np.linspace(0, len(database.codes) - 1, SHOWN).astype(np.int64))
     chosen = database.codes[places]
     made = json.dumps({**database.made_of, "codes": hashlib.sha256(chosen).hexdigest(), "seed": seed})
-    if (kept := _kept(path, made)) is not None:
+    if (kept := _kept(path, made, len(database.codes))) is not None:
         return kept
     codes, inverse, *_ = distinct(chosen)
     points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
@@ -40,15 +41,16 @@ def atlas(database, path, seed):
     return places, points
 
 
-def _kept(path, made):
-    """(places, points) of a map made of `made`, or None where there is no such file that can be read."""
+def _kept(path, made, n):
+    """(places, points) of a map made of `made`, of n pictures, or None where there is no such file that can be read."""
     if not Path(path).exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return (file["places"], file["points"]) if str(file["made_of"]) == made else None
-    except Exception:  # a damaged file fails in any way it likes, and is made anew
+        kept = arrays.read(path, {"places": f"int [P], 0 to {n - 1}", "points": "float32 [P, 2], 0 to 1",
+                                  "made_of": "str []"}, "map")
+    except UserError:  # it is made anew
         return None
+    return (kept["places"], kept["points"]) if str(kept["made_of"]) == made else None
 
 
 def _spread(points):

@@ -26,35 +26,34 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 UNPACKED, RATIO = 2 ** 30, 200  # a .npz may unpack to as many bytes, or to RATIO times its size where that is more
 
 
-def one(path, form, what, names=(), mend=None):
-    """The array of a .npy file, mapped and read-only; or of a .npz file.
+def one(path, form, what, mend=None):
+    """The array of a .npy file, mapped and read-only.
 
     Args:
         path: str or Path.
         form: what it must be, in the module's words.
         what: what the file is, in a few words that follow "no", such as "file of vectors".
-        names: what it may be called in a .npz file that holds several, tried in turn.
         mend: as of `files.opened`.
-    Raises: UserError where there is no such file, it is damaged, or the array is of another form.
+    Raises: UserError where there is no such file, it is damaged, it is a .npz, or the array is of another form.
     """
     with _members(path, what, mend) as members:
-        wanted = next((name for name in names if name in members), next(iter(members), None))
-        if wanted is None or (len(members) > 1 and wanted not in names):
-            raise UserError(f"{path} holds {', '.join(sorted(members)) or 'no array'}, and one array is needed; give a "
-                            f".npy file{''.join(f', or call it {name}' for name in names[:1])}")
-        array = members[wanted]()
-    check(array, form, wanted, path, {})
+        if list(members) != [""]:
+            raise UserError(f"{path} is a .npz of {', '.join(members) or 'nothing'}, and one array, .npy, is read here;"
+                            f" save it by np.save({Path(path).stem + '.npy'!r}, np.load({str(path)!r})"
+                            f"[{next(iter(members), '')!r}])")
+        array = members[""]()
+    check(array, form, "", path, {})
     return array
 
 
-def read(path, forms, what, mend=None, others=False, **sizes):
+def read(path, forms, what, mend=None, others=(), **sizes):
     """The arrays of a .npz file, of a folder of .npy files, or of a .npy file where one array is needed.
 
     Args:
         path: str or Path.
         forms: {name: form}; a name that ends in "?" may be missing.
         what, mend: as of `one`.
-        others: whether there may be other arrays, which are left alone.
+        others: names of arrays that may be there too and are left alone, or True for any.
         sizes: lengths of lettered axes that are known.
     Returns: {name: array}, read-only; those of .npy files are mapped.
     Raises: UserError as `one`, and where an array is missing or unknown.
@@ -64,10 +63,13 @@ def read(path, forms, what, mend=None, others=False, **sizes):
     with _members(path, what, mend) as members:
         if list(members) == [""] and len(needed) == 1:
             members = {needed[0]: members[""]}
-        unknown = sorted(members.keys() - known.keys())
-        if unknown and not others:
+        if "members?" in forms and "members" in members:  # which says what else was written
+            if set(members["members"]().tolist()) != members.keys() - {"members"}:
+                raise ValueError("an array is lost")
+        admitted = {*known, *(members if others is True else others)}
+        if unknown := sorted(members.keys() - admitted):
             raise UserError(f"{path} has {unknown[0] or 'one array'}, which is unknown in a {what}; leave it out, or "
-                            f"call it one of {', '.join(sorted(known))}")
+                            f"call it one of {', '.join(sorted(admitted - {''}))}")
         for name in needed:
             if name not in members:
                 raise UserError(f"{path} has no {name}, which a {what} has, {known[name]}; {mend or files.GIVE}")
@@ -157,9 +159,7 @@ def _members(path, what, mend):
 
 
 def _of_folder(file, what, mend):
-    with _members(file, what, mend) as members:
-        if list(members) != [""]:
-            raise ValueError("it is no .npy file")
+    with files.sound(file, what, mend), _members(file, what, mend) as members:
         return members[""]()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from utils import files
 from utils.data import lazy
 from utils.errors import UserError
+from utils.reading import arrays, documents
 
 CHUNK = 2 ** 22  # bytes that are digested at once
 
@@ -37,7 +38,9 @@ def kept(path, n, dtype, made_of, block, blocks, title, what):
             _write(path, n, np.dtype(dtype), made_of, block, blocks, what)
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror}); choose another path or make room") from error
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    dtype = np.dtype(dtype)
+    form = f"{'record' if dtype.names else dtype.base.name} [{', '.join(map(str, (n, *dtype.shape)))}]"
+    return arrays.one(path, form, "file of what was made", mend="remove it, and it is made again")
 
 
 def remove(path):
@@ -110,8 +113,8 @@ def _hold(file, part):
 def _about(path):
     """What the file `path` is made of, by the JSON beside it; {} where that says nothing."""
     try:
-        return dict(json.loads(Path(f"{path}.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        return documents.read_json(f"{path}.json", dict, "description")
+    except UserError:
         return {}
 
 

@@ -1,15 +1,29 @@
 import json
+import typing
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pydantic
 
 from utils import files
-from utils.errors import UserError
+from utils.data import labels as labelling
+from utils.reading import arrays, documents
 from utils.retrieval.search import DISTANCES, Gallery, check_finite, distinct, named
 
-KEYS = ("packed_codes", "codebooks", "made_of", "labels", "names", "distance", "added")
+FORMS = {"packed_codes": "uint8 [N, B]", "codebooks": "float32 [M, K, d]", "made_of": "str []",
+         "labels?": "int [N] or bool [N, L]", "names?": "str [N]", "distance?": "str []", "added?": "bool []",
+         "members?": "str [?]"}
+OTHERS = "features", "codes"  # what encode.py writes beside them
+
+
+class MadeOf(pydantic.BaseModel):
+    """What JSON must say of what a database was made of, where it says it."""
+
+    images: typing.Annotated[str, pydantic.Field(pattern=r"^[^\x00]*$")] = ""
+    count: pydantic.PositiveInt = 1
+    shard: pydantic.PositiveInt = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +65,16 @@ class Database:
         """Write the database to `path` as .npz, whole or not at all, with the arrays of `more` beside it.
 
         Keys: `packed_codes` (see `pack`), `codebooks`, `made_of` (JSON), `distance`, `added`, `labels` and `names`
-        where there are any, and those of `more`, which `load` leaves alone. Raises UserError if the file cannot be
-        written.
+        where there are any, those of `more`, of OTHERS, and `members`, which names all of them. Raises UserError if the
+        file cannot be written.
         """
-        arrays = {"labels": getattr(self.labels, "numbers", self.labels), "names": self.names}
-        arrays = {key: value for key, value in arrays.items() if value is not None}
-        packed = pack(self.codes, _bits(self.codebooks))
+        given = {"labels": getattr(self.labels, "numbers", self.labels), "names": self.names, **more}
+        content = {"packed_codes": pack(self.codes, _bits(self.codebooks)), "codebooks": self.codebooks,
+                   "made_of": json.dumps(self.made_of), "distance": self.distance, "added": self.added,
+                   **{key: value for key, value in given.items() if value is not None}}
         # Not by np.savez: of numpy 1.26 it stumbles over its open zip when a disk is full.
         with files.whole(path) as file, zipfile.ZipFile(file, "w") as archive:
-            for key, value in {"packed_codes": packed, "codebooks": self.codebooks, "made_of": json.dumps(self.made_of),
-                               "distance": self.distance, "added": self.added, **arrays, **more}.items():
+            for key, value in {**content, "members": list(content)}.items():
                 with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
 
@@ -70,29 +84,22 @@ class Database:
 
         The class numbers of an older file, int64 [N], become bool [N, the highest + 1].
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls._of(**{key: file[key] for key in file.files if key in KEYS})
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}; give the path of a database") from error
-        except Exception as error:  # a foreign file fails in any way it likes
-            raise UserError(f"{path} is damaged or no retrieval database; move it away and make one") from error
+        what = "retrieval database", "make one with python encode.py"
+        found = arrays.read(path, FORMS, *what, others=OTHERS)
+        with files.sound(path, *what):
+            return cls._of(**found)
 
     @classmethod
-    def _of(cls, packed_codes, codebooks, made_of, labels=None, names=None, distance="inner", added=False):
+    def _of(cls, packed_codes, codebooks, made_of, labels=None, names=None, distance="inner", added=False, **_):
         """The `Database` of the arrays of a file; raises ValueError where they do not fit together."""
         n_book, n_words, _ = codebooks.shape
         bits = _bits(codebooks)
-        if codebooks.dtype != np.float32 or n_words != 2**bits or packed_codes.shape[1] != -(-n_book * bits // 8):
+        if n_words != 2**bits or bits > 8 or packed_codes.shape[1] != -(-n_book * bits // 8):
             raise ValueError("codes and codebooks do not fit together")
         codes = unpack(packed_codes, n_book, bits)
-        if labels is not None and labels.dtype == np.int64:
-            labels = labels[:, np.newaxis] == np.arange(labels.max() + 1)
-        if labels is not None and (labels.dtype != bool or labels.ndim != 2 or len(labels) != len(codes)):
-            raise ValueError("labels do not fit the codes")
-        if names is not None and names.shape != (len(codes),):
-            raise ValueError("names do not fit the codes")
-        return cls(codes, codebooks, labels, json.loads(str(made_of)), names, str(distance), bool(added))
+        if labels is not None and labels.ndim == 1:
+            labels = labelling.of_numbers(labels, int(labels.max(initial=-1)) + 1)
+        return cls(codes, codebooks, labels, documents.parse(str(made_of), MadeOf), names, str(distance), bool(added))
 
 
 def reconstruct(codebooks, codes, added=False):

@@ -22,7 +22,7 @@ class Fitting:
         without steps are made here. Raises UserError where such a method has a network that nobody has trained."""
         self._method, self._config, self._session = METHODS[config.method], config, session
         self.counts, self.n_steps, self._rows, self._images = task.counts, task.n_steps, task.roles[0], task.images
-        self._labels = task.labels[self._rows]
+        self.labels = task.labels[self._rows]
         if not task.n_steps:
             if config.freeze:
                 backbones.make_variables(config)
@@ -42,11 +42,6 @@ class Fitting:
         with threadpool_limits(1):  # such small products gain little by threads, and wait long on a busy machine
             found = self._method.fit(self, self._config, step)
         checkpoints.assign(self._session, {self._variables[name]: array for name, array in found.items()})
-
-    @property
-    def labels(self):
-        """bool [n, L]. Raises UserError where that is too large."""
-        return np.asarray(self._labels)
 
     def features(self):
         """What `Method.sees` makes of the images of the first role: float32 [n, D]."""

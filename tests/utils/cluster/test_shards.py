@@ -177,3 +177,10 @@ def test_what_has_no_effect_is_refused(mine, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["Demo", "--ray=auto"])
     with pytest.raises(UserError, match="ray has no effect without database"):
         Demo.main()
+
+
+@pytest.mark.parametrize("made", [{"count": 10 ** 12, "shard": 1}, {"count": 10}, {"shard": 10}])
+def test_a_head_that_cannot_be_is_refused(tmp_path, made):
+    Database(np.empty((0, 4), np.uint8), np.ones((4, 16, 3), np.float32), None, made).save(tmp_path / "database.npz")
+    with pytest.raises(UserError, match="database.npz does not say how many pictures lie in how many shards"):
+        Store.opened(tmp_path)

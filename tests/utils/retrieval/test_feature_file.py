@@ -1,6 +1,7 @@
 """The file of features: what is in it, cut and gone on with, and whose it is."""
 import fcntl
 import json
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_a_cut_run_goes_on_and_ends_like_an_uncut_one(whole, tmp_path, monkeypat
     said = capsys.readouterr().out
     assert "cut.npy.part: goes on after 4 of 10 images" in said and "images/s" in said
     again = feature_file.kept(path, IMAGES, CONFIG)
-    assert len(seen) == 2 and (again == found).all() and isinstance(again, np.memmap)
+    assert len(seen) == 2 and (again == found).all() and isinstance(again.base, mmap.mmap)
 
 
 def test_the_mirrored_view_is_averaged(whole, tmp_path):
