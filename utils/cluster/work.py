@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.cluster import rays
-from utils.data import lazy, pictures
+from utils.data import lazy
 from utils.errors import UserError
+from utils.reading.pictures import cropped
 
 READ = 1000  # pictures or vectors at once
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # a worker has one core
@@ -39,7 +40,7 @@ class Source(NamedTuple):
                 yield self._pictures(names[first:first + READ])
 
     def _pictures(self, names):
-        images = lazy.Pictures(lazy.Below(self.path, names), self.side, pictures.cropped, True, self.threads)
+        images = lazy.Pictures(lazy.Below(self.path, names), self.side, cropped, True, self.threads)
         read, faults = images[:], dict(sorted(images.faults.items()))
         kept = ~np.isin(np.arange(len(names)), list(faults))
         return read[kept], np.array(names, str)[kept], list(faults.values())

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from utils import files
 from utils.data import pictures
 from utils.errors import UserError
+from utils.reading.pictures import check, cropped, squashed
+
+decode = squashed  # how the published data sets' pictures are brought to a square
 
 
 class Stored(NamedTuple):
@@ -24,11 +27,11 @@ class Stored(NamedTuple):
     offset: int = 0
     size: int = -1  # bytes; -1 for all that follow
 
-    def open(self):
-        """The file, in memory. Raises OSError."""
-        with open(self.path, "rb") as file:
+    def __call__(self, decode, mend):
+        """What `decode` makes of the open file. Raises UserError as `files.opened`, which takes `mend`."""
+        with files.opened(self.path, "picture", mend) as file:
             file.seek(self.offset)
-            return io.BytesIO(file.read(self.size))
+            return decode(file if self.size < 0 else io.BytesIO(file.read(self.size)))
 
 
 class Below(Sequence):
@@ -44,23 +47,12 @@ class Below(Sequence):
         return Stored(self._folder / str(self._names[row]))
 
 
-def decode(file, side):
-    """The picture in an open file as uint8 [side, side, 3]: turned upright and brought to a square, its sides each in
-    its own measure, by bilinear interpolation between the four pixels about a place, as WSDHQ's released program does
-    by OpenCV. Raises OSError or one of pictures.WRONG."""
-    with Image.open(file) as picture:
-        picture = pictures.to_rgb(ImageOps.exif_transpose(picture))
-    width, height = picture.size
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE,
-                                        (width / side, 0, 0, 0, height / side, 0), Image.Resampling.BILINEAR))
-
-
 class Pictures:
     """Stands in for uint8 [N, side, side, 3], RGB: `pictures[index]` decodes what it is asked for, in threads.
 
-    stored: a sequence of a `Stored` for each. decode(open file, side) -> uint8 [side, side, 3]: `decode` of this
-    module, or `pictures.cropped`, which keeps the middle. An index raises UserError where a picture cannot be read; or
-    with `leave_out` it is black, and `faults`, {row: a sentence}, has it from then on. threads: None for one a core.
+    stored: a sequence of a `Stored` for each. decode: `squashed` or `cropped` of utils.reading.pictures. An index
+    raises UserError where a picture cannot be read; or with `leave_out` it is black, and `faults`, {row: a sentence},
+    has it from then on. threads: None for one a core.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -88,13 +80,12 @@ class Pictures:
 
     def _decoded(self, row):
         try:
-            return self._decode(self._stored[row].open(), self._side)
-        except (OSError, *pictures.WRONG) as error:
-            if self._leave_out:
-                self.faults[row] = _left_out(self.name(row), _in_words(error))
-                return np.zeros(self.shape[1:], np.uint8)
-            raise UserError(f"{self.name(row)} can no longer be read ({_in_words(error)}); put it back as it was"
-                            ) from error
+            return self._stored[row](lambda file: self._decode(file, self._side), "put it back as it was")
+        except UserError as error:
+            if not self._leave_out:
+                raise
+            self.faults[row] = _left_out(self.name(row), _fault(error))
+            return np.zeros(self.shape[1:], np.uint8)
 
     def name(self, row):
         """The path of the file that holds picture `row`."""
@@ -122,7 +113,7 @@ def read_all(source, size, leave_out=False):
     if not Path(source).is_dir():
         return pictures.read_array(source, size), None
     names = pictures.below(source)
-    return Pictures(Below(source, names), size, pictures.cropped, leave_out), names
+    return Pictures(Below(source, names), size, cropped, leave_out), names
 
 
 def read_readable(source, size):
@@ -131,7 +122,7 @@ def read_readable(source, size):
     if names is None:
         return images
     names = names[readable(Below(source, names), names, str(source))]
-    return Pictures(Below(source, names), size, pictures.cropped)
+    return Pictures(Below(source, names), size, cropped)
 
 
 def readable(stored, names, title):
@@ -141,7 +132,7 @@ def readable(stored, names, title):
     at an eighth of its size. Raises UserError where none can be read.
     """
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        faults = list(tqdm(pool.map(_fault, stored), f"checking {title}", len(stored), unit="picture", disable=None,
+        faults = list(tqdm(pool.map(_checked, stored), f"checking {title}", len(stored), unit="picture", disable=None,
                            leave=False))
     bad = [place for place, fault in enumerate(faults) if fault]
     for place in bad:
@@ -154,24 +145,21 @@ def readable(stored, names, title):
     return ~np.isin(np.arange(len(faults)), bad)
 
 
-def _fault(stored):
+def _checked(stored):
     """What is wrong with a picture, in words, or None."""
     try:
-        with Image.open(stored.open()) as picture:
-            picture.draft("RGB", (1, 1))
-            picture.load()
-    except (OSError, *pictures.WRONG) as error:
-        return _in_words(error)
+        stored(check, None)
+    except UserError as error:
+        return _fault(error)
 
 
 def _left_out(name, fault):
     return f"{name} cannot be read and is left out: {fault}"
 
 
-def _in_words(error):
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    return "it is empty or no picture" if isinstance(error, UnidentifiedImageError) else str(error)
+def _fault(error):
+    """What a UserError of `files.opened` says but for the file's name."""
+    return files.reason(error.__cause__) if error.__cause__ else "it is a folder, a pipe or a device"
 
 
 def in_tar(path):

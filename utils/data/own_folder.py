@@ -18,6 +18,7 @@ from utils.data import embeddings, lazy, pictures, tables
 from utils.data.data import Data, Source
 from utils.data.tags.tagging import RawTags
 from utils.errors import UserError
+from utils.reading.pictures import cropped
 
 UNLABELLED = "unlabelled"
 SPLIT = "query", "labelled", UNLABELLED
@@ -48,7 +49,7 @@ def load(data_dir, seed=0, side=256):
                                       digest.hexdigest(), len(names))
     for role in SPLIT:
         digest.update(roles[role])
-    return Data(lazy.Pictures(stored, side, pictures.cropped), labels, validation=roles["query"][:0],
+    return Data(lazy.Pictures(stored, side, cropped), labels, validation=roles["query"][:0],
                 class_names=class_names, names=names, folder=folder, **roles,
                 source=Source("folder", "all", digest.hexdigest(), f"{folder.resolve().name}, {len(names)} pictures"))
 

@@ -1,4 +1,4 @@
-"""A user's own pictures: files of any format, size and mode to the uint8 [32, 32, 3] that F takes."""
+"""A user's own pictures: those in a folder, or in an array."""
 import collections
 import functools
 import os
@@ -6,51 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from utils.errors import UserError
 from utils.reading import arrays
+from utils.reading.pictures import WRONG, cropped, read  # noqa: F401
 
-WRONG = ValueError, SyntaxError, Image.DecompressionBombError  # what Pillow raises of a damaged file, besides OSError
 OTHERS = {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".raf", ".svg"}  # Pillow may lack
-
-
-def read(path, size):
-    """The picture at `path` as uint8 [size, size, 3]: turned upright, cropped to its middle square, scaled.
-
-    Grey and 16-bit pictures become RGB, transparent ones lie on white. Raises UserError where `path` is absent
-    or no picture.
-    """
-    try:
-        return cropped(path, size)
-    except FileNotFoundError:
-        raise UserError(f"there is no picture at {path}; give the path of one") from None
-    except (OSError, *WRONG) as error:
-        raise UserError(f"{path} is not a picture that can be read ({error}); give another, or take it away") from error
-
-
-def cropped(file, size):
-    """The picture in a file, a path or an open one, as `read` gives it. Raises OSError or one of WRONG."""
-    with Image.open(file) as picture:
-        return fitted(picture, size)
-
-
-def fitted(picture, size):
-    """An open Pillow picture as `read` gives it. Raises as `cropped`."""
-    upright = to_rgb(ImageOps.exif_transpose(picture))
-    return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
-
-
-def to_rgb(picture):
-    """A Pillow picture of any mode as RGB: 16 bits become 8, what is transparent lies on white."""
-    if picture.mode.startswith("I"):
-        # 16 bits a pixel; Pillow's own conversion clips them at 255.
-        picture = Image.fromarray((np.asarray(picture, np.int64) // 257).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
 
 
 def below(folder):

@@ -11,12 +11,11 @@ from PIL import Image
 from utils.data import pictures
 from utils.data.data import Data
 from utils.errors import UserError
+from utils.reading.pictures import uploaded
 from utils.retrieval import search
 from utils.retrieval.database import Database
 
 MOST = 60  # pictures in an answer
-MOST_PIXELS = 50_000_000  # of an uploaded picture, which takes up to 4 bytes each when it is decoded
-FORMATS = "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"  # those that Pillow decodes by itself; EPS starts another program
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class Gallery:
 
     def by_upload(self, file, name):
         """The answer to the picture in an open binary file that the user calls `name`. Raises UserError where it is
-        none, of another format than FORMATS, or of more than MOST_PIXELS."""
+        none, or `uploaded` refuses it."""
         if not self.takes_pictures:
             raise UserError("this gallery is of vectors, and no picture can be searched for; choose a query")
         began = time.perf_counter()
@@ -115,19 +114,6 @@ class Gallery:
     def _classes(self, place):
         classes = ", ".join(self.data.class_names[k] for k in np.flatnonzero(self.data.labels[place]))
         return classes or ("unlabelled" if self.data.names is None else str(self.data.names[place]))
-
-
-def uploaded(file, name, size):
-    """The picture in an open binary file as uint8 [size, size, 3]; raises as `Gallery.by_upload`."""
-    try:
-        with Image.open(file, formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            return pictures.fitted(picture, size)
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name} has more than {MOST_PIXELS // 10**6} million pixels; make it smaller") from error
-    except (OSError, *pictures.WRONG) as error:
-        raise UserError(f"{name} is no picture that can be read; give one of {', '.join(FORMATS)}") from error
 
 
 def _checked(number, role, what):

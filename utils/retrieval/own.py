@@ -9,6 +9,7 @@ from utils.cluster import searching
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
 from utils.errors import UserError
+from utils.reading.pictures import cropped
 from utils.retrieval import evaluation, metrics
 from utils.retrieval.database import reconstruct
 from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
@@ -150,7 +151,7 @@ def data(database, config):
     UserError where it is of a data set, and where an array is gone, or has no longer as many pictures or vectors."""
     source, n = _source(database, config), len(database.codes)
     images = (_array(database, config) if database.names is None else
-              lazy.Pictures(lazy.Below(source, database.names), config.image_size, pictures.cropped))
+              lazy.Pictures(lazy.Below(source, database.names), config.image_size, cropped))
     nobody = np.empty(0, np.int32)
     return Data(images, np.empty((n, 0), bool), query=nobody, labelled=nobody, unlabelled=nobody,
                 gallery=np.arange(n, dtype=np.int32), validation=nobody, class_names=(), source=Source(source.name),

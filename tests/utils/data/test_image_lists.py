@@ -28,7 +28,7 @@ def test_an_absent_picture_is_left_out_of_every_role(tmp_path, capsys):
     data = sets.load(config(tmp_path), tags=True)
     assert data.gallery.tolist() == [2, 3, 4] and data.unlabelled.tolist() == [3, 4] and data.tagged.tolist() == [3]
     assert data.tags.astype(int).tolist()[3] == [1, 1]
-    assert "im/3.jpg cannot be read and is left out: there is no such file" in capsys.readouterr().err
+    assert "im/3.jpg cannot be read and is left out: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file, text, message", [
