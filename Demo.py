@@ -67,6 +67,9 @@ class Options(Own):
     port: Annotated[int, Field(ge=0, lt=2 ** 16)] = 8000
     """With serve, the port to listen at, 0 for any that is free. From 0 to 65535."""
 
+    token: str = ""
+    """With serve, a secret that the page asks for, for a host that others reach. Choose a long one."""
+
 
 class Stages:
     """Seconds that each named stage took."""
@@ -163,7 +166,8 @@ def evaluate(config):
             about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
                      "mAP": f"{mean:.4f}", "data": data.source.name, "seconds": str(stages)}
             gallery = page.Gallery(data, database, encoder, queries, config.image_size, about, by_tag.asking(data))
-            return page.serve(gallery, listening, beside(config, checkpoint, "map"), config.seed)
+            return page.serve(gallery, listening, beside(config, checkpoint, "map"), config.seed,
+                              config.token)
 
     distances, places = search.search(database, feature[np.newaxis], SHOWN)
     found = data.gallery[places[0]]
@@ -249,7 +253,7 @@ def serve_own(config):
                  "data": config.database}
         gallery = page.Gallery(data, database, encoder, np.empty((0, 0), np.float32), config.image_size, about,
                                find=find)
-        page.serve(gallery, listening, f"{config.database.rstrip('/')}.map.npz", config.seed)
+        page.serve(gallery, listening, f"{config.database.rstrip('/')}.map.npz", config.seed, config.token)
 
 
 def main():

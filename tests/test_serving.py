@@ -25,7 +25,7 @@ def test_demo_serves_the_gallery_that_it_measures(data_dir, tmp_path, monkeypatc
     server = pytest.importorskip("utils.page.server")
     answered = {}
 
-    def serve(gallery, listening, path, seed):
+    def serve(gallery, listening, path, seed, token):
         assert listening.getsockname()[0] == "127.0.0.1" and path == tmp_path / "48bits_example.ckpt.map.npz"
         client = server.application(gallery, np.arange(5), np.zeros((5, 2))).test_client()
         answered.update(page=client.get("/").text, query=client.get("/search?query=2").json,
@@ -74,7 +74,7 @@ def test_a_database_of_ones_own_is_served(mine, monkeypatch, images, out):
     encode.main()
     served = []
 
-    def serve(gallery, listening, path, seed):
+    def serve(gallery, listening, path, seed, token):
         client = server.application(gallery, *atlas.atlas(gallery.database, path, seed)).test_client()
         with open("mine/03.png", "rb") as file:
             upload = client.post("/search", data={"picture": (file, "03.png")}).json

@@ -1,5 +1,6 @@
 """What a person asks of a gallery and what is found: the page's answers, with nothing of the web in them."""
 import io
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from utils.retrieval import search
 from utils.retrieval.database import Database
 
 MOST = 60  # pictures in an answer
+DECODING = threading.Semaphore(2)  # pictures that are decoded at once, which bounds the memory they take
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,9 @@ class Gallery:
         """The answer to an image of the gallery as the query. Raises UserError where there is none of the number."""
         place = _checked(number, self.data.gallery, "picture")
         began = time.perf_counter()
-        (feature,), _ = self.encode(self.data.images[place][np.newaxis])
+        with DECODING:
+            picture = self.data.images[place]
+        (feature,), _ = self.encode(picture[np.newaxis])
         return self._answer(feature, self._right(place), f"picture {number} of the gallery: {self._classes(place)}",
                             f"gallery/{number}.png", began)
 
@@ -62,7 +66,9 @@ class Gallery:
         if not self.takes_pictures:
             raise UserError("this gallery is of vectors, and no picture can be searched for; choose a query")
         began = time.perf_counter()
-        (feature,), _ = self.encode(uploaded(file, name, self.size)[np.newaxis])
+        with DECODING:
+            picture = uploaded(file, name, self.size)
+        (feature,), _ = self.encode(picture[np.newaxis])
         return self._answer(feature, None, name, None, began)
 
     def by_word(self, word):
@@ -80,7 +86,8 @@ class Gallery:
         if data.names is not None and not (data.folder / str(data.names[place])).resolve().is_relative_to(
                 data.folder.resolve()):
             raise UserError(f"{role} {number} is a file outside the folder of the data, and is not shown")
-        (shown,) = pictures.of(data, [place], self.size)
+        with DECODING:
+            (shown,) = pictures.of(data, [place], self.size)
         if shown is None:
             raise UserError(f"{role} {number} has no picture")
         file = io.BytesIO()

@@ -1,12 +1,10 @@
 """The page in a real browser, Debian's headless Chromium; skipped where it, Selenium or Flask is absent."""
-import contextlib
 import shutil
-import threading
 
 import made_up
 import numpy as np
 import pytest
-from pages import gallery, png
+from pages import gallery, png, serving
 from PIL import Image
 from test_wsdhq_training import run, settings
 
@@ -39,22 +37,10 @@ def shown(sample):
     return gallery(sample, 120)
 
 
-@contextlib.contextmanager
-def serving(gallery, listening, path):
-    """The page's address, while it is served."""
-    with listening:
-        made = server.server(gallery, listening, path, 0)
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{made.port}/"
-        made.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def address(shown, tmp_path_factory):
-    with serving(shown, server.listen("127.0.0.1", 0), tmp_path_factory.mktemp("map") / "map.npz") as served:
-        yield served
+    with serving(shown, tmp_path_factory.mktemp("map") / "map.npz") as (host, port):
+        yield f"http://{host}:{port}/"
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +133,11 @@ def test_a_tag_is_typed(browser, element, wait, titled, tmp_path, monkeypatch):
     run(files, tmp_path, "--iterations=32", "--hidden=[9]")
     served = []
 
-    def serve(gallery, listening, path, seed):
+    def serve(gallery, listening, path, *_):
         data, database = gallery.data, gallery.database
-        with serving(gallery, listening, path) as address:
+        listening.close()
+        with serving(gallery, path) as (host, port):
+            address = f"http://{host}:{port}/"
             browser.get(address)
             titled("query 0: ")
             element("#word").send_keys("4\n")

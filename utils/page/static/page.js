@@ -2,7 +2,7 @@
 // Asks the server (utils/page/server.py says what it answers) and shows what it found.
 
 const at = id => document.getElementById(id);
-const COLOURS = JSON.parse(at("colours").textContent);
+const COLOURS = document.body.dataset.colours.split(" ");
 const UNLABELLED = "#b0b0b0";
 const NEAR = 0.03; // of the map's side: how far from a point a click may fall
 const EDGE = 0.02; // of the map's side: its margin
