@@ -4,7 +4,6 @@
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
     python reproduce.py table2 --method=gpq --follow=release   # trains of its cells only these
     python reproduce.py figure3 --total_epochs=20         # any other setting: results/figure3-total_epochs_20.*
-    python reproduce.py table3 --accelerate               # exports what is missing, imports what JAX has trained
     python reproduce.py table2 --draw                     # trains nothing, draws anew what is kept
     python reproduce.py table2 --smoke                    # the whole path on the sample, in minutes
     python reproduce.py imagenet --embeddings=cifar10_lite2.npz    # of its rows the one on these vectors
@@ -27,8 +26,6 @@ from typing import NamedTuple
 import train
 from config import GPQ, METHODS
 from utils import errors
-from utils.accelerate.export import export
-from utils.accelerate.imports import import_run
 from utils.errors import UserError
 from utils.paper import cells, tables
 from utils.paper.checks import check_bits
@@ -121,28 +118,18 @@ def drawn_by(arguments, given, varied):
     return shlex.join(["python", "reproduce.py", arguments.what, "--draw", *more])
 
 
-def trained(name, config, elsewhere):
-    """Import, train or go on with the cell's checkpoint where it is not there. Returns DONE, WAITING or STOPPED."""
-    run, awaited = cells.accelerated(config), cells.awaited(config)
+def trained(name, config):
+    """Train or go on with the cell's checkpoint where it is not there. Returns DONE, WAITING or STOPPED."""
+    awaited = cells.awaited(config)
     if finished(config):
         return DONE
     cells.load(Path(f"{config.final_checkpoint}.json"), config)  # UserError: another training's is in its place
-    if (run / "trained.npz").exists():
-        import_run(run, config.final_checkpoint, {})
-        return DONE
     if awaited:
         print(f"{name}: waits for {awaited}")
         return WAITING
-    if elsewhere and run.exists():
-        print(f"{name}: exported; python {run.parent}/train.py trains it where JAX is")
-        return WAITING
-    task = Task(config)
-    if elsewhere and not task.fits:
-        print(f"{name}: exported to {export(task, name, run.parent, config)}")
-        return WAITING
     options = combined(type(config), train.Options)
     resume = newest(config.model_save_path) is not None
-    return DONE if train.train(options(**dict(config), resume=resume), task) else STOPPED
+    return DONE if train.train(options(**dict(config), resume=resume), Task(config)) else STOPPED
 
 
 def finish(config, file, held_back):
@@ -188,7 +175,7 @@ def reproduce(arguments, named):
         print(f"cell {number} of {len(missing)}: {name}", flush=True)
         config, outcome = todo.configs[name], None
         with going_on(name, failed):
-            outcome = trained(name, config, arguments.accelerate)
+            outcome = trained(name, config)
             if outcome == DONE:
                 kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", held_back))
         if name in kept:
@@ -240,7 +227,6 @@ def main():
     parser.add_argument("--bits", nargs="+", type=int, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
     parser.add_argument("--method", choices=METHODS, help="train only the cells of this method")
-    parser.add_argument("--accelerate", action="store_true", help="export trainings for JAX, import what is trained")
     parser.add_argument("--draw", action="store_true", help="train nothing, draw anew what is kept")
     parser.add_argument("--smoke", action="store_true", help="tiny trainings on the sample, one length, one seed")
     arguments, rest = parser.parse_known_args()

@@ -35,7 +35,6 @@ with _quiet(), warnings.catch_warnings():
 
     import PIL.Image
     import tensorflow.compat.v1 as tf
-    from tensorflow.python.eager.context import eager_mode  # lowering to StableHLO works in no other
     from tensorflow.python.util import nest
 
     tf.logging.set_verbosity(tf.logging.ERROR)
@@ -54,4 +53,4 @@ tf.disable_v2_behavior()
 # tflearn's import turns resource variables off, so this comes after it.
 tf.enable_resource_variables()
 
-__all__ = ["eager_mode", "tf", "tflearn"]
+__all__ = ["tf", "tflearn"]

@@ -12,7 +12,7 @@ from test_reproduce import run
 import reproduce
 from utils.errors import UserError
 from utils.paper.baselines import DEEP, SHALLOW
-from utils.paper.experiments import EXPERIMENTS, figure3
+from utils.paper.experiments import EXPERIMENTS
 
 # How the name of a cell from the pretrained F ends.
 BRIEF = "batch_size_100-decay_cosine-learning_rate_0.0003-precision_bfloat16-total_epochs_4"
@@ -196,32 +196,6 @@ def test_a_cell_waits_for_weights_that_are_not_there(stub, data_dir, monkeypatch
     assert "waits for ./models/CIFAR100_pretrained.mat, which pretrain.py makes" in capsys.readouterr().out
     table = Path("results/smoke/table2-batch_size_10.md").read_text()
     assert "| release form, F from CIFAR-100 | (left: 1 min on two cores) |" in table
-
-
-def test_a_cell_is_exported_and_imported_when_trained(stub, data_dir, monkeypatch, capsys):
-    def export(task, name, folder, config):
-        (folder / name).mkdir(parents=True)
-        return folder / name
-
-    def import_run(run, checkpoint, named):
-        config = next(config for config in configs if Path(config.model_save_path).name == run.name)
-        assert checkpoint == config.final_checkpoint
-        stub.train(config, None)
-
-    configs = [reproduce.configure(cell, {**reproduce.SMOKE, "batch_size": 10, "data_dir": str(data_dir)},
-                                   Path("models/smoke/cells"))[1] for cell in figure3([12], 1, {})]
-    monkeypatch.setattr(reproduce, "export", export)
-    monkeypatch.setattr(reproduce, "import_run", import_run)
-    arguments = "figure3", "--backbone=modified_vgg", "--metric_loss=triplet", "--accelerate"
-    run(monkeypatch, data_dir, *arguments)
-    (exported,) = Path("models/smoke/accelerated").iterdir()
-    run(monkeypatch, data_dir, *arguments)
-    said = capsys.readouterr().out
-    assert f": exported to {exported}\n" in said
-    assert ": exported; python models/smoke/accelerated/train.py trains it" in said and not stub.configs
-    (exported / "trained.npz").touch()
-    run(monkeypatch, data_dir, *arguments)
-    assert "| GPQ-T | 0.2500 |" in Path("results/smoke/figure3-batch_size_10.md").read_text()
 
 
 def test_imagenets_cells_wait_for_their_files_and_keep_their_schedules(stub, data_dir, monkeypatch, capsys):

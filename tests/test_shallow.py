@@ -151,7 +151,7 @@ def test_what_cannot_be(file, itq, data_dir, tmp_path):
 def test_a_cell_of_a_table(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "table2", "--bits", "12", "--seeds", "1", "--method=opq",
-                                      "--accelerate", f"--embeddings={file}"])
+                                      f"--embeddings={file}"])
     reproduce.main()
     (cell,) = (tmp_path / "results" / "cells").iterdir()
     assert cell.name.startswith("opq_12bits-seed0-") and "embeddings_v" in cell.name

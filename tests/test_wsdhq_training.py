@@ -10,7 +10,6 @@ from conftest import variables
 import Demo
 import train
 from model.tf1 import tf
-from utils.accelerate.export import export
 from utils.errors import UserError
 from utils.retrieval import evaluation, metrics
 from utils.retrieval.database import Database
@@ -166,12 +165,6 @@ def test_without_tags_there_is_nothing_to_learn_from(files, tmp_path):
 def test_wdht_has_no_other_margin(files, tmp_path):
     with pytest.raises(UserError, match="gamma has no effect while method is wdht"):
         run(files, tmp_path, "--gamma=2", method="wdht")
-
-
-def test_steps_alone_cannot_be_exported(files, tmp_path):
-    config = settings(files, tmp_path)
-    with pytest.raises(UserError, match="wsdhq is fitted otherwise than by steps"):
-        export(tasks.Task(config), "run", tmp_path, config)
 
 
 def test_a_query_without_hits_is_left_out(files):

@@ -171,17 +171,10 @@ def load(path, config):
         raise UserError(f"{path} is damaged; remove it to make it again") from error
     for key, before, now in changed:
         folder = Path(config.model_save_path)
-        old = [str(place) for place in (path, folder, accelerated(config))
-               if place.exists() and place.parent != folder]
+        old = [str(place) for place in (path, folder) if place.exists() and place.parent != folder]
         raise UserError(f"{path} was made with {key}={before} and the settings say {now}; remove "
                         f"{' and '.join(old)} to make it again, or set {key} as it was")
     return kept
-
-
-def accelerated(config):
-    """The folder of the cell's run for JAX: `accelerated/<name>`, beside the folder of all cells."""
-    folder = Path(config.model_save_path)
-    return folder.parent.with_name("accelerated") / folder.name
 
 
 def save(path, config, training, evaluation, ran):

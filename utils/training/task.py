@@ -67,7 +67,6 @@ class Task:
             if self.n_steps:
                 splits.check_batch(config.batch_size, count, role)
             splits.check_there(count, role)
-        self.fits = self._method.fit is not None
         self.measure, self.source = self._method.measure, data.source
 
     def indices(self, step):
