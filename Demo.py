@@ -41,6 +41,10 @@ SHOWN = 15
 class Options(Own):
     """Search with the settings of config.py."""
 
+    needs = {"query": {"image": "", "tag": "", "database": "", "serve": False}, "tag": {"database": "", "serve": False},
+             "image": ("serve", False), "ray": ("database", None), "host": ("serve", True), "port": ("serve", True),
+             **dict.fromkeys(("n_DB", "without_hits"), [("database", ""), {"image": "", "serve": False}])}
+
     query: int = 0
     """Number of the query whose ranked list is drawn, from 0."""
 
@@ -214,10 +218,6 @@ def draw_own(config, asking, images, titles):
 def search_own(config):
     """Draw the ranked list of the user's picture or vector among the user's own, or without one print the mAP of the
     data set's queries over these."""
-    for name in ("tag", "query"):
-        if asked := getattr(config, name):
-            raise errors.UserError(f"{name} is {asked}, but a database of your own is searched by a picture; leave "
-                                   f"{name} out, or database")
     if config.serve:
         return serve_own(config)
     if not config.image:
@@ -240,9 +240,6 @@ def search_own(config):
 
 def serve_own(config):
     """Show the user's own pictures or vectors in the browser."""
-    if config.image:
-        raise errors.UserError(f"image is {config.image}, and --serve takes pictures in the browser; leave one of them "
-                               "out")
     page = gallery_page()
     listening = page.listen(config.host, config.port)
     database, find, checkpoint, config = own.opened(config)
@@ -258,9 +255,7 @@ def serve_own(config):
 
 def main():
     config = settings.from_command_line(Options)
-    if config.ray and not config.database:
-        raise errors.UserError("ray has no effect without database; set --database to a folder of shards, or leave it "
-                               "out")
+    settings.refuse_idle(config)
     (search_own if config.database else evaluate)(config)
 
 

@@ -36,9 +36,8 @@ class Config(Settings):
         "decay_steps": ("decay", "staircase"), "pseudo_confidence": ("pseudo_labels", None),
         "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
         **dict.fromkeys(("noise", "dropout"), [("backbone", "embeddings"), ("freeze", True)]),
-        "data_dir": ("embeddings", ""),
-        "protocol": ("embeddings", ""), "augmentation": ("embeddings", ""),
-        "cifar10_label_sim_path": ("embeddings", ""), "truth": ("dataset", "corel5k"),
+        **dict.fromkeys(("data_dir", "image_size", "protocol", "augmentation", "cifar10_label_sim_path"),
+                        ("embeddings", "")), "truth": ("dataset", "corel5k"),
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
 
     # Paths

@@ -35,6 +35,9 @@ from utils.training import folder
 class Options(Own):
     """Encode pictures or vectors of your own with the settings of config.py."""
 
+    needs = {**dict.fromkeys(("n_DB", "without_hits", "cifar10_label_sim_path"), []),
+             "mirrored": ("features_only", True)}
+
     images: str = ""
     """Folder of pictures and subfolders, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float
     [N, D]. Left out with features_only, it is all images of the data set, in the order in which they are loaded."""
@@ -86,6 +89,7 @@ def write_shards(config):
 
 def main():
     config = settings.from_command_line(Options)
+    settings.refuse_idle(config)
     if config.export:
         return write_encoder(config)
     if not config.out:
@@ -98,8 +102,6 @@ def main():
         raise errors.UserError(f"features_only writes a .npy file, and {config.out} is a folder; set --out to a file")
     if config.features_only:
         return write_features(config)
-    if config.mirrored:
-        raise errors.UserError("mirrored has no effect without features_only; add --features_only, or leave it out")
     if not config.images:
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
     if shards:

@@ -32,7 +32,7 @@ from utils.paper.checks import check_bits
 from utils.paper.experiments import EXPERIMENTS
 from utils.retrieval import evaluation
 from utils.session import checkpoints
-from utils.settings import combined, from_command_line
+from utils.settings import combined, from_command_line, idle
 from utils.training.folder import finished, newest
 from utils.training.task import Task
 
@@ -90,6 +90,9 @@ def plan(arguments, named):
         said = " ".join(cells.argument(key, value) for key, value in choice.items())
         raise UserError(f"{arguments.what} has no cell with these settings, {said}; leave some out, or put config.py "
                         "back")
+    for key in named:
+        if all(idle(config, key) for _, name, config in places if name in wanted and key in type(config).model_fields):
+            raise UserError(f"{key} has no effect on {arguments.what} beside these settings; leave it out")
     methods, unsaid = dict.fromkeys(cell.settings["method"] for cell in shown), GPQ.implied(chosen).keys()
     parts = dict.fromkeys(part for method in methods
                           for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))

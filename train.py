@@ -35,6 +35,9 @@ KEPT = 5
 class Options(Own):
     """Train with the settings of config.py."""
 
+    needs = {"model_load_path": [], **dict.fromkeys(("n_DB", "without_hits"), ("eval_term", None)),
+             "cifar10_label_sim_path": []}
+
     resume: CliImplicitFlag[bool] = False
     """Go on from the newest checkpoint in model_save_path."""
 

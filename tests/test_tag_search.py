@@ -68,13 +68,9 @@ def test_a_word_that_cannot_be_searched_for_is_said(files, trained, others, says
         Demo.evaluate(demo(files, trained, *others))
 
 
-def test_a_method_without_tags_and_a_database_of_ones_own_take_no_tag_and_no_query(data_dir):
+def test_a_method_without_tags_takes_no_tag(data_dir):
     with pytest.raises(UserError, match="tag is cat, but gpq learns from no tags; set --method=wsdhq"):
         Demo.evaluate(options(Demo.Options, f"--data_dir={data_dir}", "--tag=cat"))
-    with pytest.raises(UserError, match="tag is cat, but a database of your own is searched by a picture"):
-        Demo.search_own(options(Demo.Options, "--database=codes.npz", "--tag=cat"))
-    with pytest.raises(UserError, match="query is 3, but a database of your own is searched by a picture"):
-        Demo.search_own(options(Demo.Options, "--database=codes.npz", "--query=3"))
 
 
 def test_tags_that_cannot_be_had_are_missed_only_by_who_asks_for_one(files, tmp_path, capsys):  # noqa: F811

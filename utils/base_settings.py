@@ -19,7 +19,8 @@ class Settings(BaseModel):
 
     needs: ClassVar[dict] = {}
     """{setting: (another, value)}: it has an effect only where the other has that value, or one of a tuple of values;
-    None stands for any but 0 and nothing. A list of such pairs: where one of them holds."""
+    None stands for any but 0 and nothing. {another: value, ...}: where all of them hold; a list of such: where one of
+    them does, so [] is a setting that has no effect at all."""
 
     renamed: ClassVar[dict] = {}
     """{name of a setting in the method's own release: its name here}, to tell its users."""
@@ -43,7 +44,9 @@ class Settings(BaseModel):
 
 
 class Own(BaseModel):
-    """The base of the settings that a script has beside those of config.py."""
+    """The base of the settings that a script has beside those of config.py. `needs`: as of Settings, of both."""
+
+    needs: ClassVar[dict] = {}
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

@@ -79,19 +79,22 @@ def combined(settings, own=None):
     parts = (settings, own) if own else (settings,)
     if own and (both := settings.model_fields.keys() & own.model_fields.keys()):
         raise TypeError(f"{own.__name__} sets {sorted(both)} of {settings.__name__} anew")
-    return create_model(parts[-1].__name__, __base__=(CommandLine, *parts), __doc__=parts[-1].__doc__)
+    made = create_model(parts[-1].__name__, __base__=(CommandLine, *parts), __doc__=parts[-1].__doc__)
+    made.needs = {**settings.needs, **getattr(own, "needs", {})}
+    return made
 
 
 def idle(made, name):
     """Whether the setting `name` has no effect beside the other settings of `made`."""
-    needs = _needs(made, name)
-    return bool(needs) and not any(_met(made, *need) for need in needs)
+    return all(_unmet(made, name))
 
 
-def _needs(made, name):
-    """[(setting, value)] of which one must hold for the setting `name` to have an effect; [] where it always has."""
-    needs = made.needs.get(name, [])
-    return needs if isinstance(needs, list) else [needs]
+def _unmet(made, name):
+    """What keeps the setting `name` of `made` from having an effect: [[(setting, value that it needs)]], for each way
+    in which it could have one what is not so; [[]] where it has one."""
+    needs = made.needs.get(name, {})
+    return [[(other, value) for other, value in (need.items() if isinstance(need, dict) else [need])
+             if not _met(made, other, value)] for need in (needs if isinstance(needs, list) else [needs])]
 
 
 def _met(made, other, value):
@@ -99,20 +102,35 @@ def _met(made, other, value):
     return bool(now) if value is None else now in value if isinstance(value, tuple) else now == value
 
 
-def refuse_idle(made):
-    """UserError where a setting of `made` was given that has no effect beside the others."""
-    for name in sorted(made.model_fields_set):
-        if idle(made, name) and getattr(made, name) != type(made).model_fields[name].default:
-            needs = _needs(made, name)
-            now = " and ".join(f"{other} is {getattr(made, other)}" for other, _ in needs)
-            wanted = " or ".join(f"set {other} to {_in_words(value)}" for other, value in needs)
+def refuse_idle(made, among=None):
+    """Refuse a setting that was given and has no effect.
+
+    Args:
+        made: settings as `from_command_line` gives them.
+        among: the settings that have an effect where this is asked, or None for all.
+    Raises: UserError that says beside what it has none, and what to set.
+    """
+    given = {name: getattr(made, name) for name in sorted(made.model_fields_set)}
+    implied = made.implied(given)
+    for name, value in given.items():
+        if value in (type(made).model_fields[name].default, implied.get(name)):
+            continue
+        if among is not None and name not in among or made.needs.get(name) == []:
+            raise UserError(f"{name} has no effect here; leave it out")
+        if idle(made, name):
+            unmet = _unmet(made, name)
+            now = " and ".join(f"{other} is {getattr(made, other) or repr(getattr(made, other))}"
+                               for other, _ in dict.fromkeys(sum(unmet, [])))
+            wanted = " or ".join(" and ".join(f"set {other}{_to(made, other, needed)}" for other, needed in way)
+                                 for way in unmet)
             raise UserError(f"{name} has no effect while {now}; {wanted}, or leave {name} out")
 
 
-def _in_words(value):
+def _to(made, other, value):
+    """What to set the setting `other` of `made` to, in words that follow its name."""
     if value is None:
-        return "above 0"
-    return " or ".join(value) if isinstance(value, tuple) else str(value) or "nothing"
+        return "" if isinstance(getattr(made, other), str) else " to above 0"
+    return f" to {' or '.join(value) if isinstance(value, tuple) else str(value) or 'nothing'}"
 
 
 def released(kind):

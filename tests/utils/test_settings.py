@@ -9,9 +9,15 @@ from conftest import ROOT
 from pydantic import BaseModel
 
 import config
+import Demo
+import encode
+import pretrain
 import train
 from utils import settings
+from utils.data import __main__ as data_command
+from utils.data.tags import __main__ as tags_command
 from utils.errors import UserError
+from utils.training import pseudo_labels, soft_labels
 
 KINDS = [*config.METHODS.values(), config.Pretraining]
 
@@ -106,6 +112,50 @@ def test_a_setting_without_effect_is_refused(arguments, says):
     ["--confidence=0.5", "--lam_u=1"], ["--n_validation=100", "--eval_term=1"]])
 def test_a_setting_with_effect_is_taken(arguments):
     settings.refuse_idle(settings.from_command_line(None, arguments))
+
+
+@pytest.mark.parametrize("own, arguments, says", [
+    (train, ["--embeddings=v", "--image_size=64"], "image_size has no effect while embeddings is v; set embeddings to"),
+    (train, ["--model_load_path=x"], "model_load_path has no effect here; leave it out"),
+    (train, ["--n_DB=64"], "n_DB has no effect while eval_term is 0; set eval_term to above 0, or leave n_DB out"),
+    (pretrain, ["--without_hits=drop", "--eval_term=0"], "without_hits has no effect while eval_term is 0"),
+    (Demo, ["--host=::1"], "host has no effect while serve is False; set serve to True, or leave host out"),
+    (Demo, ["--port=80"], "port has no effect while serve is False"),
+    (Demo, ["--ray=auto"], "ray has no effect while database is ''; set database, or leave ray out"),
+    (Demo, ["--query=3", "--image=a.png"], "query has no effect while image is a.png; set image to nothing, or"),
+    (Demo, ["--query=3", "--database=c.npz", "--tag=dog"], "query has no effect while tag is dog and database is"),
+    (Demo, ["--query=3", "--database=c.npz"], "query has no effect while database is c.npz; set database to nothing"),
+    (Demo, ["--tag=cat", "--database=c.npz"], "tag has no effect while database is c.npz; set database to nothing"),
+    (Demo, ["--image=a.png", "--serve"], "image has no effect while serve is True; set serve to False"),
+    (Demo, ["--embeddings=v", "--image_size=64"], "image_size has no effect while embeddings is v"),
+    (Demo, ["--n_DB=9", "--database=c", "--image=a.png"], "n_DB has no effect while database is c and image is a."),
+    (encode, ["--mirrored"], "mirrored has no effect while features_only is False; set features_only to True"),
+    (encode, ["--n_DB=64"], "n_DB has no effect here"),
+    (encode, ["--pseudo_confidence=0.9"], "pseudo_confidence has no effect while pseudo_labels is ''; set pseudo_")])
+def test_every_script_refuses_what_has_no_effect(own, arguments, says):
+    kind = config.Pretraining if own is pretrain else None
+    given = arguments if kind or "--embeddings=v" not in arguments else [*arguments, "--n_CLASSES=3"]
+    assert refusal(*given, own=own.Options, kind=kind).startswith(says)
+
+
+@pytest.mark.parametrize("own, arguments", [
+    (Demo, ["--n_DB=9", "--serve", "--host=::1", "--port=80"]), (Demo, ["--query=3", "--n_DB=9", "--tag="]),
+    (Demo, ["--database=c", "--n_DB=9"]), (train, ["--eval_term=1", "--n_DB=9"]), (encode, ["--total_epochs=3"]),
+    (Demo, ["--dataset=folder", "--n_CLASSES=3", "--image_size=64", "--batch_size=7", "--learning_rate=1"]),
+    (pseudo_labels, ["--features=f", "--out=o", "--pseudo_confidence=0.9"])])
+def test_a_script_takes_what_has_an_effect_or_tells_how_a_checkpoint_was_trained(own, arguments):
+    settings.refuse_idle(settings.from_command_line(own.Options, arguments))
+
+
+def test_a_command_about_data_refuses_what_its_data_do_not_depend_on(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["utils.data", "embeddings", "--features=f", "--out=o", "--learning_rate=1"])
+    with pytest.raises(UserError, match="learning_rate has no effect here; leave it out"):
+        data_command.main()
+    for module, line in ((tags_command, ["--alpha=3"]), (pseudo_labels, ["--features=f", "--out=o", "--n_book=3"]),
+                         (soft_labels, ["--features=f", "--out=o", "--teacher=efficientnet_lite0", "--n_DB=3"])):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *line])
+        with pytest.raises(UserError, match="no effect"):
+            module.main()
 
 
 def test_a_script_cannot_set_a_method_s_setting_anew():

@@ -15,7 +15,7 @@ import argparse
 from utils import errors
 from utils.data import joined, sets, splits
 from utils.data.sample import make_sample
-from utils.settings import from_command_line
+from utils.settings import from_command_line, refuse_idle
 
 
 def main(dataset=None):
@@ -46,6 +46,7 @@ def main(dataset=None):
         sets.SETS[given.dataset].fetch(given.data_dir or given.dataset)
     elif given.command == "embeddings":
         settings = from_command_line(None, rest)
+        refuse_idle(settings, sets.READ_BY)
         data = sets.load(settings, tags=hasattr(settings, "tags"))
         if given.labelled is not None:
             data = splits.label_first(data, given.labelled)

@@ -49,7 +49,8 @@ def write(path, experiment, drawn_by, grid, left, more):
         "finished would cost; they give no number.", "",
         *_blocks(grid, left, experiment.published), *_paragraphs([*sources, experiment.note, "\n".join(more)]),
         "## Cells", "", "Each command trains the same again where config.py is as first published: F starts from "
-        "./models/ImageNet_pretrained.mat where it names none.", "",
+        "./models/ImageNet_pretrained.mat where it names none, and --n_DB and --without_hits, which count when it is "
+        "evaluated, are left out.", "",
         *markdown(["cell", "mAP", "ties in gallery order", "un-quantised", "distinct codes", "steps", "images", "PFLOP",
                    "seconds", "hardware", "commit", "data", "command"],
                   [_details(kept) for kept in finished.values()])]) + "\n")

@@ -18,6 +18,8 @@ from utils.data import label_files, pseudo_labels, sets, splits
 class Options(Own):
     """Label the unlabelled images by a teacher's features, with the settings of config.py."""
 
+    needs = {"pseudo_confidence": {}}
+
     features: str
     """File of the teacher's features, .npy, float [N, D], of all images in the order in which they are loaded."""
 
@@ -27,6 +29,8 @@ class Options(Own):
 
 def main():
     config = settings.from_command_line(Options)
+    settings.refuse_idle(config, {*sets.READ_BY, *Options.model_fields, "eval_term", "n_validation",
+                                  "pseudo_confidence"})
     data = sets.load(config)
     if config.eval_term:
         data = splits.hold_back(data, config)

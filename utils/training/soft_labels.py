@@ -37,6 +37,7 @@ class Options(Own):
 
 def main():
     config = settings.from_command_line(Options)
+    settings.refuse_idle(config, sets.READ_BY | Options.model_fields.keys())
     data = sets.load(config)
     features = label_files.teachers_features(config.features)
     kernel, bias = imagenet.classifier(int(config.teacher[-1]))

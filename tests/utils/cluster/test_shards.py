@@ -175,7 +175,7 @@ def test_what_has_no_effect_is_refused(mine, monkeypatch):
     with pytest.raises(UserError, match="ray has no effect on the file a.npz"):
         Demo.search_own(options(Demo.Options, "--database=a.npz", "--image=mine/00.png", "--ray=auto"))
     monkeypatch.setattr(sys, "argv", ["Demo", "--ray=auto"])
-    with pytest.raises(UserError, match="ray has no effect without database"):
+    with pytest.raises(UserError, match="ray has no effect while database is ''; set database"):
         Demo.main()
 
 

@@ -73,6 +73,7 @@ def report(made, names, tagged):
 
 def main():
     given = settings.from_command_line(Options, settings=WSDHQ)
+    settings.refuse_idle(given, sets.READ_BY | Options.model_fields.keys())
     if given.tags:
         raise UserError(f"tags is {given.tags}, but this command makes such tags of a data set's own; leave tags out")
     data = sets.load(given)
