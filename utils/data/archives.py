@@ -20,7 +20,9 @@ import numpy as np
 import requests
 from tqdm import tqdm
 
+from utils import files
 from utils.errors import UserError
+from utils.reading import pickles
 
 
 class Archive(NamedTuple):
@@ -97,18 +99,13 @@ def read_batch(archive, path, command, count=None):
     Raises `UserError` for a damaged, foreign or malicious file, of which nothing is executed, for another
     shape or count, and for labels that the set does not have.
     """
-    try:
-        batch = unpickled(path)
+    with files.opened(path, f"{archive.title} batch of the published format", f"delete it and run `{command}`") as file:
+        batch = pickles.read(file, pickles.NUMPY)
         labels = batch[archive.label_key]
-        _, shape, dtype, by_column, pixels = batch[b"data"].state
-        batch[b"data"] = rows = np.frombuffer(pixels, np.uint8).reshape(shape)
-        published = (batch.keys() >= {b"batch_label", b"filenames"} and dtype.arguments[0] in (b"u1", "u1")
-                     and not by_column and type(labels) is list and set(map(type, labels)) == {int})
-    except Exception:  # a forged pickle can raise nearly anything
-        published = False
-    if not published:
-        raise UserError(f"{path} is unreadable, damaged or not a {archive.title} batch of the published "
-                        f"format; delete it and run `{command}`.")
+        batch[b"data"] = rows = pickles.array(batch[b"data"])
+        if not (batch.keys() >= {b"batch_label", b"filenames"} and rows.dtype == np.uint8 and rows.flags.c_contiguous
+                and type(labels) is list and set(map(type, labels)) == {int}):
+            raise ValueError("a part of it is absent or of another type")
     expected = len(labels) if count is None else count
     if rows.shape != (expected, 3072) or len(labels) != expected:
         raise UserError(f"{path} must hold {expected:,} images of 3,072 bytes and a label for each, but "
@@ -139,15 +136,6 @@ def origin(archive, folder):
     return f"batches that are not the published ones, in {folder}"
 
 
-def unpickled(path):
-    """What the pickle at `path` holds, its strings bytes, its arrays `Inert`; nothing in it is executed.
-
-    Raises nearly anything for a damaged or forged file.
-    """
-    with open(path, "rb") as file:
-        return InertUnpickler(file, encoding="bytes").load()
-
-
 def batch_bytes(batch):
     """The published pickle of the dict `batch`: its strings bytes, its `data` uint8 [N, 3072]."""
     file = io.BytesIO()
@@ -165,30 +153,6 @@ class PublishedPickler(pickle._Pickler):
         self.memoize(value)
 
     dispatch[bytes] = save_bytes
-
-
-class Inert:
-    """Stands in for numpy's array and dtype in a batch: it keeps what the pickle says and runs nothing."""
-
-    def __init__(self, *arguments):
-        self.arguments = arguments
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class InertUnpickler(pickle.Unpickler):
-    """Admits the numpy names of a published batch, and puts the inert class in the place of each.
-
-    The real ones would not be safe: a forged dtype state can make raw bytes pass for object pointers.
-    """
-    admitted = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"),
-                ("numpy", "ndarray"), ("numpy", "dtype")}
-
-    def find_class(self, module, name):
-        if (module, name) in self.admitted:
-            return Inert
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def _download(archive, part):

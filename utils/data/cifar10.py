@@ -80,7 +80,7 @@ def file_names(folder):
     for a damaged, foreign or malicious batch."""
     names = [name for batch in BATCHES
              for name in archives.read_batch(ARCHIVE, folder / batch, fetch_command(folder))[b"filenames"]]
-    if not all(isinstance(name, bytes) for name in names):
+    if not all(isinstance(name, bytes) and len(name) < 256 for name in names):
         raise UserError(f"The file names in {folder} are no text; delete it and run `{fetch_command(folder)}`.")
     return names
 

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import files
 from utils.data import archives
 from utils.data.data import Data, Source, digest
 from utils.errors import UserError
+from utils.reading import pickles
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 SIZE = 169_001_437  # bytes
@@ -57,10 +59,8 @@ def _class_names(path, command):
     """The names of the 100 fine classes in the file `meta`; their numbers where there is none."""
     if not path.is_file():
         return tuple(map(str, range(ARCHIVE.n_classes)))
-    try:
-        names = tuple(name.decode("ascii") for name in archives.unpickled(path)[b"fine_label_names"])
-    except Exception:  # a forged pickle can raise nearly anything
-        names = ()
-    if len(names) != ARCHIVE.n_classes:
-        raise UserError(f"{path} is damaged or does not name the 100 fine classes; delete it and run `{command}`.")
-    return names
+    with files.opened(path, "list of the 100 fine classes", f"delete it and run `{command}`") as file:
+        names = pickles.read(file, pickles.NUMPY)[b"fine_label_names"]
+        if len(names) != ARCHIVE.n_classes or max(map(len, names)) > 80:
+            raise ValueError(f"it names {len(names)}, or at too great length")
+        return tuple(name.decode("ascii") for name in names)

@@ -55,11 +55,11 @@ def classifier(variant):
     """The published classifier of what EfficientNet-Lite0, 1 or 2 sees: kernel, float32 [1280, 1000], and bias, float32
     [1000]. Raises UserError as `load`."""
     arrays = variables(torch_files.read(weight_file(variant)), "")
-    return arrays["/imagenet/kernel"], arrays["/imagenet/bias"]
+    return np.asarray(arrays["/imagenet/kernel"], np.float32), np.asarray(arrays["/imagenet/bias"], np.float32)
 
 
 def variables(weights, scope):
-    """{name of a variable: float32 array}, of what a weight file of PyTorch holds, {name: array}."""
+    """{name of a variable: array}, of what a weight file of PyTorch holds, {name: array}."""
     made = {}
     for name, array in weights.items():
         *outer, layer, kind = ["", *name.split(".")]
@@ -67,7 +67,7 @@ def variables(weights, scope):
         ours = (IN_BLOCK if block else OTHERS).get(layer)
         if ours is None:
             continue
-        place, array = f"{scope}/{block}{ours}", np.asarray(array, np.float32)
+        place = f"{scope}/{block}{ours}"
         if layer.startswith("_bn"):
             made[f"{place}/{torch_files.NORMALISATION.get(kind)}"] = array
             if kind == "running_mean":  # its debiasing goes on as after many steps, or the next would replace it

@@ -14,14 +14,14 @@ COUNTER = "num_batches_tracked"
 
 
 def variables(tensors):
-    """{our name: float32 array} of the release's {name: array}; what is not the release's is left out."""
+    """{our name: array} of the release's {name: array}; what is not the release's is left out."""
     made = {}
     for name, array in tensors.items():
         place, _, kind = name.rpartition(".")
         first, *layer = place.split(".")
         if first not in SCOPES or kind == COUNTER:
             continue
-        array, ours = np.asarray(array, np.float32), kind
+        ours = kind
         if f"{place}.running_mean" in tensors:
             ours = torch_files.NORMALISATION.get(kind, kind)
         elif kind == "weight":
@@ -66,4 +66,4 @@ class Reader:
         return {name: list(array.shape) for name, array in self._arrays.items()}
 
     def get_tensor(self, name):
-        return self._arrays[name]
+        return np.asarray(self._arrays[name], np.float32)

@@ -12,12 +12,15 @@ import zipfile
 import numpy as np
 
 from utils import files
-from utils.errors import UserError
-from utils.session.torch_pickle import Damaged, Storage, Tensor, pickled, unpickle
+from utils.reading import pickles
+from utils.session.torch_pickle import ITEM_TYPES, Storage, Tensor, pickled
 
 MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001
 BYTE_ORDERS = {b"little": "<", b"big": ">"}
+TENSOR, PARAMETERS = "torch._utils._rebuild_tensor_v2", ("torch._utils._rebuild_parameter",
+                                                         "torch._utils._rebuild_parameter_with_state")
+NAMES = {TENSOR, *PARAMETERS, "collections.OrderedDict", "torch.Size", *(f"torch.{kind}" for kind in ITEM_TYPES)}
 NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 """PyTorch's names of what a batch normalisation has, and TensorFlow's."""
 
@@ -25,22 +28,17 @@ NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean
 def read(path):
     """The tensors of a file that `torch.save` wrote: {name: array}, names of nested dicts joined by dots.
 
-    Each array has the tensor's shape and type, is read-only and may have strides of its own; bfloat16 comes as
-    float32. What is not a tensor is left out. Raises UserError where the file is absent, damaged, of another format
-    or asks for anything that tensors, numbers, texts, lists and dicts do not need; nothing in it is executed.
+    Each array has the tensor's shape and type, is read-only and may have strides of its own, 0 among them, so that a
+    copy may be larger than the file; bfloat16 comes as float32. What is not a tensor is left out. Raises UserError
+    where the file is absent, damaged, of another format or asks for anything that tensors, numbers, texts, lists and
+    dicts do not need; nothing in it is executed.
     """
-    try:
-        with open(path, "rb") as file:
-            zipped = file.read(4) == b"PK\x03\x04"
-            file.seek(0)
-            content, storages = _read_zip(file) if zipped else _read_stream(file)
+    with files.opened(path, "weight file of PyTorch") as file:
+        size = os.fstat(file.fileno()).st_size
+        zipped = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        content, storages = (_read_zip if zipped else _read_stream)(file, size)
         return {name: _view(tensor, storages) for name, tensor in _tensors(content).items()}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
-    except MemoryError as error:
-        raise UserError(f"{path} holds more than the memory does") from error
-    except Damaged as error:
-        raise UserError(f"{path} is not a sound weight file of PyTorch: {error}") from error
 
 
 def write(path, arrays):
@@ -73,64 +71,65 @@ def as_weight(kernel):
     return kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
 
 
-def _read_stream(file):
-    """(what was pickled, {key: array [length]}) of the older format."""
-    magic_number, _ = unpickle(file)
-    if magic_number != MAGIC_NUMBER:
-        raise Damaged("it begins like neither format")
-    (version, _), (machine, _) = unpickle(file), unpickle(file)
-    if version != PROTOCOL_VERSION:
-        raise Damaged(f"its version is {version!r} and not {PROTOCOL_VERSION}")
-    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
-        raise Damaged("a big-endian machine wrote it")
-    (content, known), (keys, _) = unpickle(file), unpickle(file)
-    if not isinstance(keys, list) or sorted(map(repr, keys)) != sorted(map(repr, known)):
-        raise Damaged("its list of storages is not that of its tensors")
+def _unpickled(file):
+    """(what the pickle that begins here holds, {key: Storage} of the storages it refers to)."""
+    known = {}
+
+    def storage(identity):
+        kind, key, _, length, *view = identity[1:]
+        if identity[0] != "storage" or type(kind) is not pickles.Inert or (type(key), type(length)) != (str, int):
+            raise ValueError("a storage has no type, name or length")
+        if view and view != [None]:
+            raise ValueError("a storage is a part of another, as only PyTorch before 0.4 wrote them")
+        made = Storage(key, ITEM_TYPES[kind.name.removeprefix("torch.")], length)
+        if length < 0 or known.setdefault(key, made) != made:
+            raise ValueError(f"the storage {key} has two types or lengths")
+        return made
+
+    return pickles.read(file, NAMES, "utf-8", storage), known
+
+
+def _read_stream(file, size):
+    """(what was pickled, {key: array [length]}) of the older format, in a file of `size` bytes."""
+    if _unpickled(file)[0] != MAGIC_NUMBER:
+        raise ValueError("it begins like neither format")
+    if _unpickled(file)[0] != PROTOCOL_VERSION:
+        raise ValueError(f"its version is not {PROTOCOL_VERSION}")
+    if _unpickled(file)[0].get("little_endian") is not True:
+        raise ValueError("a big-endian machine wrote it")
+    (content, known), (keys, _) = _unpickled(file), _unpickled(file)
+    if not all(type(key) is str for key in keys) or len(keys) != len(known) or set(keys) != known.keys():
+        raise ValueError("its list of storages is not that of its tensors")
     storages = {}
     for key in keys:
-        length = int.from_bytes(_exactly(file, 8), "little")
-        if length != known[key].length:
-            raise Damaged(f"the storage {key!r} has {length} items and not {known[key].length}")
-        storages[key] = _items(_exactly(file, _size(known[key])), known[key].item_type, "<")
+        if file.read(8) != known[key].length.to_bytes(8, "little"):
+            raise ValueError(f"the storage {key} has not {known[key].length} items")
+        storages[key] = _items(file.read(min(_size(known[key]), size)), known[key], "<")
     return content, storages
 
 
-def _read_zip(file):
-    """(what was pickled, {key: array [length]}) of the zip format."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = {entry.filename: entry for entry in archive.infolist()}
-            prefixes = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
-            if len(prefixes) != 1:
-                raise Damaged("it is a zip archive, but not of a data.pkl")
+def _read_zip(file, size):
+    """(what was pickled, {key: array [length]}) of the zip format, in a file of `size` bytes."""
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        prefixes = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
+        if len(prefixes) != 1:
+            raise ValueError("it is a zip archive, but not of a data.pkl")
 
-            def read(name, size=None):
-                entry = entries.get(prefixes[0] + name)
-                if entry is None:
-                    raise Damaged(f"it has no {name!r}")
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise Damaged(f"{name!r} is compressed")
-                if size not in (None, entry.file_size):
-                    raise Damaged(f"{name!r} has {entry.file_size} bytes and not {size}")
-                return archive.read(entry)
+        def read(name):
+            entry = entries[f"{prefixes[0]}{name}"]
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
+                raise ValueError(f"{name} is compressed, or longer than the file")
+            return archive.read(entry)
 
-            content, known = unpickle(io.BytesIO(read("data.pkl")))
-            order = read("byteorder") if f"{prefixes[0]}byteorder" in entries else b"little"
-            if order not in BYTE_ORDERS:
-                raise Damaged(f"its byte order is {order!r}")
-            return content, {key: _items(read(f"data/{key}", _size(storage)), storage.item_type, BYTE_ORDERS[order])
-                             for key, storage in known.items()}
-    except (Damaged, MemoryError):
-        raise
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise Damaged(f"its zip archive is truncated or damaged ({type(error).__name__})") from error
-
-
-def _exactly(file, size):
-    """The next `size` bytes of the file."""
-    if size > os.fstat(file.fileno()).st_size - file.tell():
-        raise Damaged("it is truncated")
-    return file.read(size)
+        content, known = _unpickled(io.BytesIO(read("data.pkl")))
+        order = read("byteorder") if f"{prefixes[0]}byteorder" in entries else b"little"
+        if order not in BYTE_ORDERS:
+            raise ValueError("its byte order is neither little nor big")
+        if sum(map(_size, known.values())) > size:
+            raise ValueError("its storages are longer than itself")
+        return content, {key: _items(read(f"data/{key}"), storage, BYTE_ORDERS[order])
+                         for key, storage in known.items()}
 
 
 def _size(storage):
@@ -138,42 +137,66 @@ def _size(storage):
     return storage.length * (2 if storage.item_type == "bfloat16" else np.dtype(storage.item_type).itemsize)
 
 
-def _items(content, item_type, order):
+def _items(content, storage, order):
     """The bytes of a storage as an array [length] of this machine's byte order."""
-    if item_type == "bfloat16":  # the upper half of a float32
+    if len(content) != _size(storage):
+        raise ValueError(f"the storage {storage.key} has {len(content)} bytes and not {_size(storage)}")
+    if storage.item_type == "bfloat16":  # the upper half of a float32
         return (np.frombuffer(content, f"{order}u2").astype(np.uint32) << 16).view(np.float32)
-    items = np.frombuffer(content, np.uint8 if item_type == "?" else np.dtype(item_type).newbyteorder(order))
-    return items != 0 if item_type == "?" else items.astype(item_type, copy=False)
+    if storage.item_type == "?":
+        return np.frombuffer(content, np.uint8) != 0
+    items = np.frombuffer(content, np.dtype(storage.item_type).newbyteorder(order))
+    return items.astype(storage.item_type, copy=False)
 
 
 def _tensors(content):
     """{name: Tensor} of nested dicts."""
+    if not _is_dict(content):
+        raise ValueError("it holds no dict of tensors")
     found, waiting, seen = {}, [("", content)], set()
-    if not isinstance(content, dict):
-        raise Damaged("it holds no dict of tensors")
     while waiting:
         prefix, entries = waiting.pop()
         if id(entries) in seen:
-            raise Damaged("a dict in it stands in two places")
+            raise ValueError("a dict in it stands in two places")
         seen.add(id(entries))
         for key, value in entries.items():
-            if not isinstance(key, (str, int)):
-                raise Damaged(f"it names a tensor {key!r}")
-            name = f"{prefix}{key}"
-            if isinstance(value, Tensor):
-                if name in found:
-                    raise Damaged(f"it holds {name!r} twice")
-                found[name] = value
-            elif isinstance(value, dict):
+            name = f"{prefix}{key}" if type(key) in (str, int) else ""
+            if not 0 < len(name) < 1000 or name in found:
+                raise ValueError("a tensor in it has no name, or one that is too long or another's")
+            value = value.arguments[0] if _is(value, *PARAMETERS) else value
+            if _is(value, TENSOR):
+                found[name] = _tensor(*value.arguments[:4])
+            elif _is_dict(value):
                 waiting.append((f"{name}.", value))
     return found
 
 
+def _is(value, *names):
+    """Whether `value` is what a pickle makes by a call of one of these names."""
+    return type(value) is pickles.Inert and value.arguments is not None and value.name in names
+
+
+def _is_dict(value):
+    """Whether `value` is a dict, or an OrderedDict, whose attributes are dropped."""
+    return type(value) is dict or _is(value, "collections.OrderedDict")
+
+
+def _tensor(storage, offset, shape, strides):
+    """The Tensor of what torch._utils._rebuild_tensor_v2 is called with."""
+    if type(storage) is not Storage:
+        raise ValueError("a tensor has no storage")
+    if not (type(shape) is type(strides) is tuple and len(shape) == len(strides) <= 32
+            and all(type(n) is int and 0 <= n < 2**48 for n in (offset, *shape, *strides))):
+        raise ValueError("a tensor's shape, strides or offset are no list of sizes")
+    if 0 not in shape:
+        last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+        if last >= storage.length:
+            raise ValueError(f"a tensor reaches to item {last} of a storage of {storage.length}")
+    return Tensor(storage, offset, shape, strides)
+
+
 def _view(tensor, storages):
-    """The read-only array that a tensor is."""
+    """The read-only array that a tensor is. Raises ValueError where axes without length are forged to any product."""
     items = storages[tensor.storage.key]
     strides = [stride * items.itemsize for stride in tensor.strides]
-    try:
-        return np.lib.stride_tricks.as_strided(items[tensor.offset:], tensor.shape, strides, writeable=False)
-    except ValueError as error:  # axes without length may be forged to any product
-        raise Damaged(f"a tensor has the impossible shape {tensor.shape}") from error
+    return np.lib.stride_tricks.as_strided(items[tensor.offset:], tensor.shape, strides, writeable=False)

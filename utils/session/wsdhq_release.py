@@ -3,53 +3,38 @@
 Each is a pickled dict: `conv1` to `conv5`, `fc6`, `fc7` and, of a checkpoint, `fc8` are [weights, bias], `C` is the
 codebooks, [M * 256, 300]. The tag vectors, which coding needs, are not in it: FinalTagEmbs.txt must lie beside it.
 """
+import os
 from pathlib import Path
 
 import numpy as np
 
 from utils import files
-from utils.data import archives
 from utils.errors import UserError
+from utils.reading import pickles
 
 SUFFIX = ".npy"
 SCOPES = {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"), "AlexNet"), "fc8": "wsdhq"}
 TAG_VECTORS = "FinalTagEmbs.txt"
 
 
-class _Unpickler(archives.InertUnpickler):
-    """Admits the bytes of Python 3 in the old protocol as well."""
-
-    admitted = archives.InertUnpickler.admitted | {("_codecs", "encode")}
-
-
 def read(path):
     """{our name: float32 array} of a .npy of the release. Nothing in it is executed. Raises UserError where it is
     absent, damaged, foreign or malicious."""
-    try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version](file)
-            (layers,) = _Unpickler(file, encoding="bytes").load().state[4]
+    with files.opened(path, ".npy of WSDHQ's release") as file:
+        version, _ = np.lib.format.read_magic(file)
+        file.seek(int.from_bytes(file.read(2 if version == 1 else 4), "little"), os.SEEK_CUR)  # numpy's header
+        (layers,) = pickles.read(file, pickles.NUMPY).state[4]
         named = {key if isinstance(key, str) else key.decode("ascii"): value for key, value in layers.items()}
-        made = {f"{scope}/{layer}/{kind}": _array(inert) for layer, scope in SCOPES.items() if layer in named
-                for kind, inert in zip(("kernel", "bias"), named[layer], strict=True)}
+        made = {f"{scope}/{layer}/{kind}": _array(pickled) for layer, scope in SCOPES.items() if layer in named
+                for kind, pickled in zip(("kernel", "bias"), named[layer], strict=True)}
         return made | ({"wsdhq/C": _array(named["C"])} if "C" in named else {})
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}; give the path of one") from None
-    except Exception as error:  # a forged pickle can raise nearly anything
-        raise UserError(f"{path} is damaged or no .npy of WSDHQ's release; give another") from error
 
 
-def _array(inert):
+def _array(pickled):
     """float32 of what an array's pickle says."""
-    _, shape, dtype, by_column, raw = inert.state
-    if isinstance(raw, archives.Inert):  # _codecs.encode(text, "latin1")
-        raw = raw.arguments[0].encode("latin1")
-    kind, order = (part if isinstance(part, str) else part.decode("ascii")
-                   for part in (dtype.arguments[0], dtype.state[1]))
-    if kind not in ("f4", "f8"):
-        raise ValueError(f"its numbers are {kind}")
-    array = np.frombuffer(raw, f"{order}{kind}").reshape(shape, order="F" if by_column else "C")
+    array = pickles.array(pickled)
+    if array.dtype.kind != "f":
+        raise ValueError(f"its numbers are {array.dtype}")
     return array.astype(np.float32)
 
 

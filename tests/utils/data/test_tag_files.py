@@ -55,7 +55,7 @@ def test_a_hostile_pickle_does_nothing(tmp_path, call):
     trace = tmp_path / "trace"
     argument = {os.system: f"touch {trace}", os.mkdir: str(trace)}.get(call, f"__import__('os').mkdir({str(trace)!r})")
     for groups in (Hostile(call, argument), {0: Hostile(call, argument)}, {Hostile(call, argument): [0]}):
-        with pytest.raises(UserError, match="damaged, or not the dict"):
+        with pytest.raises(UserError, match="is damaged or no dict"):
             released.read(kept(tmp_path, groups), NAMES)
     assert not trace.exists()
 
@@ -63,8 +63,8 @@ def test_a_hostile_pickle_does_nothing(tmp_path, call):
 @pytest.mark.parametrize("groups, vectors, message", [
     ({0: [0]}, "1 0\n0 2\n", "2 vectors in FinalTagEmbs.txt and 1 tags"),
     ({0: [0], 1: [4]}, "1 0\n0 2\n", "there are 4"),
-    ({0: [0], 1: [-1]}, "1 0\n0 2\n", "there are 4"), ({0: [0], 1: []}, "1 0\n0 2\n", "not the dict"),
-    ({0: [0], 1: ["a"]}, "1 0\n0 2\n", "not the dict"), ([0, 1], "1 0\n0 2\n", "not the dict"),
+    ({0: [0], 1: [-1]}, "1 0\n0 2\n", "there are 4"), ({0: [0], 1: []}, "1 0\n0 2\n", "no dict of lists"),
+    ({0: [0], 1: ["a"]}, "1 0\n0 2\n", "no dict of lists"), ([0, 1], "1 0\n0 2\n", "no dict of lists"),
     (None, "1 0\n0\n", "as many in each line"), (None, "1 0\n0 nan\n", "not finite"), (None, "1 a\n", "no table"),
     (None, "1 0\n0 0\n", "a vector in .*FinalTagEmbs.txt is 0"),
     (None, " \n", "FinalTagEmbs.txt .*holds no numbers"),

@@ -98,7 +98,7 @@ def test_another_methods_checkpoint_and_other_files_are_refused(session, tmp_pat
     for path, config, why in (
             (RELEASED, GPQ(), "is not a checkpoint of GPQ"), (shipped, SPQ(), "is not a checkpoint of SPQ"),
             (RELEASED, Classifier(), "is a checkpoint of SPQ and no classifier; set --method=spq"),
-            (foreign, SPQ(), "is not a checkpoint of SPQ"), (tmp_path / "nowhere.pth", SPQ(), "cannot be read")):
+            (foreign, SPQ(), "is not a checkpoint of SPQ"), (tmp_path / "nowhere.pth", SPQ(), "there is no file")):
         with pytest.raises(UserError, match=why):
             checkpoints.restore(session, path, [], config)
 

@@ -11,7 +11,7 @@ import numpy as np
 from utils import files
 from utils.data.tags.merging import Merging
 from utils.errors import UserError
-from utils.reading import documents
+from utils.reading import documents, pickles
 
 VECTORS, GROUPS, RAW = "FinalTagEmbs.txt", "TagIdMergeMap.pkl", "raw_tags.txt"
 ANEW = "make it anew by python -m utils.data.tags"
@@ -57,53 +57,17 @@ def _vectors(path):
 
 def _groups(path, n_raw):
     """The raw tags of each merged one, a list of int64 arrays."""
-    try:
-        with open(path, "rb") as file:
-            found = _Unpickler(file, encoding="bytes").load()
-        groups = [_columns(columns) for number, columns in found.items() if int(number) != -1]
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}; make it by python -m utils.data.tags") from None
-    except Exception as error:  # a forged pickle can raise nearly anything
-        raise UserError(f"{path} is damaged, or not the dict of numbers that it should be; make it anew by "
-                        "python -m utils.data.tags") from error
+    names = pickles.NUMPY | {"collections.defaultdict", "builtins.list", "__builtin__.list"}
+    with files.opened(path, "dict of lists of whole numbers", ANEW) as file:
+        found = pickles.read(file, names)
+        lists = [columns for number, columns in found.items() if pickles.number(number) != -1]
+        if not all(isinstance(columns, (list, tuple)) and columns for columns in lists):
+            raise ValueError("a merged tag has no list of raw ones")
+        if sum(map(len, lists)) > n_raw:
+            raise ValueError(f"it has more tags in all than the {n_raw} raw ones")
+        groups = [np.array([pickles.number(column) for column in columns], np.int64) for columns in lists]
     for group in groups:
         if group.min() < 0 or group.max() >= n_raw:
             raise UserError(f"{path} names the raw tags {group.min()} to {group.max()}, but there are {n_raw}; make it "
                             "anew by python -m utils.data.tags, or give the tags that it was made of")
     return groups
-
-
-def _columns(columns):
-    """int64 [n], n at least 1, of a list or tuple of whole numbers."""
-    if not isinstance(columns, (list, tuple)) or not columns or not all(type(column) is int for column in columns):
-        raise ValueError("no list of columns")
-    return np.array(columns, np.int64)
-
-
-def _scalar(item_type, data):
-    """Stands in for numpy's maker of scalars: a whole number from its bytes, whose order the machine's is."""
-    return int.from_bytes(data, "little", signed=True)
-
-
-class _Type:
-    """Stands in for numpy.dtype; it keeps nothing."""
-
-    def __init__(self, *arguments):
-        pass
-
-    def __setstate__(self, state):
-        pass
-
-
-class _Unpickler(pickle.Unpickler):
-    """Admits dicts, lists and numbers, numpy's among them, and a defaultdict of lists as a dict."""
-
-    admitted = {("numpy.core.multiarray", "scalar"): _scalar, ("numpy._core.multiarray", "scalar"): _scalar,
-                ("numpy", "dtype"): _Type, ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
-                ("collections", "defaultdict"): lambda of: {}, ("builtins", "list"): list,
-                ("__builtin__", "list"): list}
-
-    def find_class(self, module, name):
-        if (module, name) in self.admitted:
-            return self.admitted[module, name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
