@@ -79,7 +79,8 @@ def check_there(there, kind):
 
 
 def hold_back(data, config, role="labelled"):
-    """Take `n_validation` images, as many of each class, out of training, to be validation queries.
+    """Take `n_validation` images, as many of each class and at most half of one, out of training, to be validation
+    queries.
 
     role: of whose images they are taken: "labelled", or "training" or "tagged" for a method without labels, which then
     only say what is alike in them. Returns `data` with them as `validation` and out of all that training sees, and as
@@ -93,10 +94,12 @@ def hold_back(data, config, role="labelled"):
     check_there(len(images), role)
     labels = data.labels[images].argmax(1)
     classes, counts = np.unique(labels, return_counts=True)
-    each = config.n_validation // len(classes)
-    if not 0 < each < counts.min():
-        raise UserError(f"n_validation is {config.n_validation}, but there are {len(labels)} {role} images of "
-                        f"{len(classes)} classes; set it to fewer, and at least one of each class")
+    each = min(config.n_validation // len(classes), counts.min() // 2)
+    if not each:
+        rarest, few = data.class_names[classes[counts.argmin()]] if len(data.class_names) else "one", counts.min()
+        raise UserError(f"n_validation is {config.n_validation}, and as many {role} images of each of {len(classes)} "
+                        f"classes are held back, at most half; {rarest} has {few}: " + (
+                            "give it more, or set eval_term to 0" if few < 2 else f"set {len(classes)} or more"))
     held = np.concatenate([images[labels == c][-each:] for c in classes])
     if len(held) != config.n_validation:
         print(f"n_validation is {config.n_validation}: {len(held)} are held back, {each} of each of "

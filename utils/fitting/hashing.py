@@ -60,16 +60,16 @@ def discrete_step(codes, q, w):
 
 
 def sdh(x, labels, n_bits, seed, n_anchors, sigma):
-    """SDH by the constants of its published demo. labels: bool [N, L]. Raises UserError where there are fewer vectors
-    than anchors."""
-    if n_anchors > len(x):
-        raise UserError(f"n_anchors is {n_anchors}, but there are {len(x)} labelled images or vectors to take anchors "
-                        f"from; set n_anchors to {len(x)} or less")
+    """SDH by the constants of its published demo. labels: bool [N, L]. Where there are fewer vectors than anchors, all
+    are anchors, and the others are zeros that count nothing."""
+    n, absent = min(n_anchors, len(x)), max(0, n_anchors - len(x))
+    if absent:
+        print(f"n_anchors is {n_anchors}: all {n} labelled images or vectors are anchors")
     generator = np.random.default_rng(seed)
-    anchors = x[generator.choice(len(x), n_anchors, replace=False)].astype(np.float64)
+    anchors = x[generator.choice(len(x), n, replace=False)].astype(np.float64)
     squares = (x.astype(np.float64) ** 2).sum(1)[:, np.newaxis] + (anchors ** 2).sum(1) - 2 * x @ anchors.T
     phi = np.column_stack([np.exp(-np.maximum(squares, 0) / (2 * sigma ** 2)), np.ones(len(x))])
-    factor = cho_factor(phi.T @ phi + RIDGE * np.eye(n_anchors + 1))
+    factor = cho_factor(phi.T @ phi + RIDGE * np.eye(n + 1))
     y = np.asarray(labels, np.float64)
     codes = signs(generator.normal(size=(len(x), n_bits)))
     for _ in range(SDH_ROUNDS):
@@ -81,4 +81,5 @@ def sdh(x, labels, n_bits, seed, n_anchors, sigma):
             if (codes == before).all():
                 break
     projection = cho_solve(factor, phi.T @ codes)
-    return {"anchors": anchors, "projection": projection[:-1], "constant": projection[-1]}
+    return {"anchors": np.pad(anchors, ((0, absent), (0, 0))), "constant": projection[-1],
+            "projection": np.pad(projection[:-1], ((0, absent), (0, 0)))}

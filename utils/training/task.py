@@ -44,6 +44,7 @@ class Task:
         if config.soft_labels and not len(data.labelled):  # of protocol 3, whose images soft labels make labelled ones
             role = "training"
         self._data = splits.hold_back(data, config, role) if config.eval_term else data
+        held_back = len(getattr(data, role)) - len(getattr(self._data, role))
         self.tags_sha256 = None
         self.images, shown = data.images, self._data
         if config.soft_labels:
@@ -59,14 +60,17 @@ class Task:
             shown, self.labels = pseudo_labels.add(shown, self.labels, config.pseudo_labels, config.pseudo_confidence)
         self.roles = [getattr(shown, role) for role in self._method.draws]
         self.counts = [len(role) for role in self.roles]
-        self.n_batches, self.batch_size = len(self.roles), config.batch_size
+        self.n_batches, self.batch_size = len(self.roles), min(config.batch_size, *self.counts)
         self.epoch_steps = max(1, self.counts[0] // config.batch_size)
         self.n_steps = config.n_steps(self.epoch_steps)
         self.n_epochs = -(-self.n_steps // self.epoch_steps)
         for role, count in zip(self._method.draws, self.counts, strict=True):
             if self.n_steps:
-                splits.check_batch(config.batch_size, count, role)
+                splits.check_batch(config.batch_size, count + held_back, role)
             splits.check_there(count, role)
+        if self.n_steps and self.batch_size < config.batch_size:
+            print(f"batch_size is {config.batch_size}: a step has {self.batch_size}, all that is left beside the "
+                  f"{held_back} held back")
         self.measure, self.source = self._method.measure, data.source
 
     def indices(self, step):

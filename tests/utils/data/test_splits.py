@@ -69,16 +69,18 @@ def test_a_validation_set_of_its_own_stays():
     assert splits.hold_back(data, holding(1)) is data
 
 
-@pytest.mark.parametrize("n_validation", [2, 24, 1000])
-def test_too_few_or_too_many_held_back(n_validation):
+def test_too_few_or_too_many_held_back():
+    """Half of the rarest class at most, and one of each at least."""
     data = data_of(np.tile([0, 1, 2], 8), range(24))
-    with pytest.raises(UserError, match=f"n_validation is {n_validation}, but there are 24 labelled images of 3"):
-        splits.hold_back(data, holding(n_validation))
+    with pytest.raises(UserError, match="and as many labelled images of each of 3 classes .* set 3 or more"):
+        splits.hold_back(data, holding(2))
+    for asked in (12, 24, 1000):
+        assert len(splits.hold_back(data, holding(asked)).validation) == 12
 
 
 def test_no_class_is_held_back_whole():
     """Or the known classes would be others, and be numbered otherwise."""
-    with pytest.raises(UserError, match="5 labelled images of 2 classes"):
+    with pytest.raises(UserError, match="at most half; a has 1: give it more, or set eval_term to 0"):
         splits.hold_back(data_of([0, 1, 1, 1, 1], range(5)), holding(2))
 
 

@@ -88,5 +88,16 @@ def test_sdh_gives_each_class_a_code_of_its_own():
     bits = np.exp(-squares / (2 * 0.4 ** 2)) @ fitted["projection"] + fitted["constant"] >= 0
     codes = [np.unique(bits[classes == c], axis=0) for c in range(4)]
     assert [len(code) for code in codes] == [1] * 4 and len(np.unique(np.concatenate(codes), axis=0)) == 4
-    with pytest.raises(UserError, match="n_anchors is 301, but there are 300 labelled"):
-        hashing.sdh(x, np.eye(4, dtype=bool)[classes], 12, 0, 301, 0.4)
+
+
+def test_sdh_of_fewer_vectors_than_anchors_takes_all(capsys):
+    """The others are zeros and count nothing: the codes are those of as many anchors as vectors."""
+    generator = np.random.default_rng(0)
+    x, labels = generator.normal(size=(30, 4)).astype(np.float32), np.eye(3, dtype=bool)[np.arange(30) % 3]
+    exact, padded = (hashing.sdh(x, labels, 8, 0, n, 0.4) for n in (30, 1000))
+    assert "n_anchors is 1000: all 30 labelled images or vectors are anchors" in capsys.readouterr().out
+    assert {name: array.shape for name, array in padded.items()} == {
+        "anchors": (1000, 4), "projection": (1000, 8), "constant": (8,)}
+    for name in ("anchors", "projection"):
+        np.testing.assert_array_equal(padded[name][:30], exact[name])
+        assert not padded[name][30:].any()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, options
 from forgery import published
 
 from config import GPQ, Pretraining
@@ -128,3 +128,13 @@ def test_the_next_step_is_drawn_while_one_runs(monkeypatch):
     coming = tasks.drawn(SimpleNamespace(n_steps=3), 1)
     assert next(coming) == 1 and begun[2].wait(timeout=10)
     assert list(coming) == [2] and not begun[0].is_set() and not begun[3].is_set()
+
+
+def test_a_batch_of_all_labelled_images_is_what_is_left_beside_those_held_back(data_dir, capsys):
+    """Half of each class of five is held back at most."""
+    task = Task(options(None, f"--data_dir={data_dir}", "--batch_size=50", "--eval_term=1", "--total_epochs=3"))
+    assert (task.batch_size, task.counts[0], task.epoch_steps, task.n_steps) == (30, 30, 1, 3)
+    assert "batch_size is 50: a step has 30, all that is left beside the 20 held back" in capsys.readouterr().out
+    assert len(set(task.indices(0)[0])) == 30
+    with pytest.raises(UserError, match="batch_size is 51, but there are 50 labelled images"):
+        Task(options(None, f"--data_dir={data_dir}", "--batch_size=51", "--eval_term=1"))
