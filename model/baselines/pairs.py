@@ -2,8 +2,7 @@
 
 B images of a batch. Nothing is larger than [B, B].
 """
-import zlib
-
+from model.networks.layers import stream
 from model.tf1 import tf
 
 
@@ -27,11 +26,10 @@ def others(pairs):
 def below(counts, step, name, each=1):
     """`each` whole numbers from 0 to below a count, each as likely as another: int32 [B, each], 0 where the count is.
 
-    counts: int32 [B, 1] or [B, each]. The step, an integer scalar, and the name decide which.
+    counts: int32 [B, 1] or [B, each]. The graph's seed, the step, an integer scalar, and the name decide which.
     """
-    seed = tf.stack([tf.cast(step, tf.int64), zlib.crc32(name.encode())])
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    draws = tf.random.stateless_uniform([tf.shape(counts)[0], each], seed, 0, 2 ** 31 - 1, tf.int32)
+    draws = tf.random.stateless_uniform([tf.shape(counts)[0], each], stream(name, step), 0, 2 ** 31 - 1, tf.int32)
     return draws % tf.maximum(counts, 1)
 
 

@@ -46,6 +46,15 @@ def seed_of(name):
     return zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
 
 
+def stream(name, step):
+    """The seed of what is drawn by that name at a step, int64 [2], for tf.random.stateless_*.
+
+    The graph's seed decides it too. 0 leaves it as it was when the name and the step alone did.
+    """
+    seed = tf.get_default_graph().seed
+    return tf.stack([tf.cast(step, tf.int64), zlib.crc32(f"{seed} {name}".encode() if seed else name.encode())])
+
+
 def variable(name, shape, initializer=None, trainable=True):
     """The float32 variable `name` of the current scope, Xavier-initialised unless told otherwise.
 
@@ -181,9 +190,8 @@ def head(x, dimension):
 def dropout(x, step, name):
     """Each number of x set to 0 with probability 1/2, else doubled. x: float32; step: integer scalar, of training.
 
-    The step and the name decide what is dropped: a run is repeatable, and dropouts of different names differ.
+    The graph's seed, the step and the name decide what is dropped: a run is repeatable, other names drop others.
     """
-    seed = tf.stack([tf.cast(step, tf.int64), zlib.crc32(name.encode())])
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    twos = 2 * tf.random.stateless_uniform(tf.shape(x), seed, 0, 2, tf.int32)
+    twos = 2 * tf.random.stateless_uniform(tf.shape(x), stream(name, step), 0, 2, tf.int32)
     return x * tf.cast(twos, tf.float32)

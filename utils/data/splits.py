@@ -105,7 +105,7 @@ def hold_back(data, config, role="labelled"):
         print(f"n_validation is {config.n_validation}: {len(held)} are held back, {each} of each of "
               f"{len(classes)} classes")
     return data._replace(validation=held, labelled=np.setdiff1d(data.labelled, held),
-                         unlabelled=np.setdiff1d(data.unlabelled, held))
+                         unlabelled=data.unlabelled[~np.isin(data.unlabelled, held)])
 
 
 def held_back_gallery(data, role="labelled"):

@@ -11,6 +11,7 @@ from model.networks.embeddings import SCOPE, unit_scale
 from model.tf1 import tf
 from model.training import Batch
 from utils.methods import METHODS
+from utils.session.checkpoints import assign
 
 BITS, C, M = 8, 3, 2
 LABELS = np.eye(C, dtype=bool)[[0, 0, 1]]
@@ -120,6 +121,26 @@ def test_bgdh_weighs_bits_and_embedding(session, compute):
     rounding = ((u - np.sign(u)) ** 2).mean()
     np.testing.assert_allclose(losses[1:], [alike, rounding, graph, of_labels], rtol=1e-4)
     assert losses.total == pytest.approx(alike + 0.7 * rounding + 0.3 * (graph + of_labels), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dtq", "ninh", "ssdh"])
+def test_the_seed_decides_which_images_are_compared(method):
+    """Of equal weights and one batch, of which the seed varies nothing else."""
+    x = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    labels = np.eye(C, dtype=bool)[np.arange(30) % C]
+
+    def total(seed):
+        with tf.Graph().as_default(), tf.Session() as session:
+            tf.set_random_seed(seed)
+            made = config.METHODS[method](n_bits=BITS, n_CLASSES=C, embeddings="v.npz", seed=seed)
+            batches = {role: Batch(tf.constant(x), tf.constant(labels)) for role in METHODS[method].draws}
+            losses, _ = METHODS[method].losses(batches, made, tf.constant(7))
+            generator = np.random.default_rng(1)
+            assign(session, {v: generator.normal(size=v.shape).astype(np.float32) for v in tf.global_variables()})
+            return session.run(losses.total)
+
+    first, again, other = map(total, (0, 0, 1))
+    assert first == again != other
 
 
 @pytest.mark.parametrize("method", ["pqn", "subic", "dqn", "bgdh", "cnnh", "ninh"])

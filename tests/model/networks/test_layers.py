@@ -1,4 +1,6 @@
 """The layers against float64 numpy, pixel by pixel, in training and in retrieval."""
+import itertools
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -189,6 +191,19 @@ def test_dropout_depends_on_step_and_name_alone(compute):
     np.testing.assert_array_equal(compute(lambda: layers.dropout(tf.ones([8, 512]), 3, "full7")), other)
     for different in (other, *later):
         assert 0.4 < np.mean(one == different) < 0.6
+
+
+def test_the_graphs_seed_decides_what_is_dropped_too(compute):
+    """Seed 0 drops what it dropped when there was no other."""
+    def dropped(seed):
+        tf.set_random_seed(seed)
+        return layers.dropout(tf.ones([8, 512]), 3, "full6")
+
+    by_seed = [compute(lambda seed=seed: dropped(seed)) for seed in (0, 1, 2)]
+    for one, other in itertools.combinations(by_seed, 2):
+        assert 0.4 < np.mean(one == other) < 0.6
+    np.testing.assert_array_equal(by_seed[0], compute(
+        lambda: 2 * tf.random.stateless_uniform([8, 512], [3, zlib.crc32(b"full6")], 0, 2, tf.int32)))
 
 
 def test_dropout_under_xla_is_the_same(compute):

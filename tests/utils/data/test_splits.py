@@ -35,6 +35,7 @@ def test_held_back_of_the_sample():
     rest = splits.hold_back(data, holding(100))
     assert rest.validation.tolist() == data.labelled.reshape(10, 50)[:, -10:].ravel().tolist()
     assert rest.labelled.tolist() == sorted(data.labelled.reshape(10, 50)[:, :-10].ravel())
+    assert rest.unlabelled.tolist() == data.unlabelled.tolist()  # in their order, by which batches are drawn
     assert splits.held_back_gallery(data).tolist() == [data.gallery[i] for i in range(0, 5400, 10)]
 
 
