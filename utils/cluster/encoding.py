@@ -58,7 +58,7 @@ def begun(config, checkpoint, encoder, count, names, out):
     made = {**made_of(config, checkpoint), "images": str(Path(config.images).resolve()), "count": count,
             "shard": size_for(count)}
     if names is not None:
-        made["names"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        made["names"] = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
     empty = np.empty((0, len(encoder.codebooks())), np.uint8)
     return Store.begun(Path(out).resolve(), encoder.database(empty, made_of=made))
 

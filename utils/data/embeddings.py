@@ -47,10 +47,10 @@ SHARE, MOST, QUERIES = 10, 100, 10_000  # of a class's vectors one in SHARE is a
 CHUNK = 2 ** 22  # bytes that are read at once
 
 
-def load(path, seed=0):
+def load(path, seed=0, save=""):
     """The `Data` of the vectors at `path`, which stand in `images`, float16 or float32 [N, D].
 
-    seed: of the split, where the file has no roles and there is no split beside it.
+    seed: of the split, where the file has no roles and there is no split beside it, or else in the folder `save`.
     Raises UserError where something cannot be read, is unknown or does not fit, a number is not finite, labels are of
     one class, and roles are out of range, repeat or overlap.
     """
@@ -68,7 +68,7 @@ def load(path, seed=0):
     if given:
         roles = {role: _indices(found[role], role, path, len(features)) for role in ROLES}
     elif labels.any(1).any():
-        roles = kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(), len(features))
+        roles = kept_split(path, "vectors", split(labels, seed), seed, digest.hexdigest(), len(features), save)
     else:
         roles = {role: np.arange(len(features) if role == "unlabelled" else 0, dtype=np.int32) for role in ROLES}
     _check_roles(roles, labels, path)
@@ -225,23 +225,31 @@ def _check_roles(roles, labels, path):
         raise UserError(f"the labelled vectors in {path} are of one class; learning codes takes two or more")
 
 
-def split_file(path):
-    """Where the split of the things at `path`, a file or folder, is kept."""
-    return Path(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
+def split_files(path, save=""):
+    """Where the split of the things at `path`, a file or folder, may be kept: beside them, or where that cannot be
+    written in the folder `save`, if one is named."""
+    beside = Path(path) / "split.npz" if Path(path).is_dir() else Path(path).with_suffix(".split.npz")
+    return [beside, *([Path(save) / beside.name] if save else [])]
 
 
-def kept_split(path, kind, made, seed, sha256, n):
+def kept_split(path, kind, made, seed, sha256, n, save=""):
     """The split of the n things at `path`, a file or folder, called `kind`, of the digest `sha256`: the one that is
-    kept beside them, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError where the
-    file is damaged or of other things."""
-    file = split_file(path)
+    kept in one of `split_files`, or else `made`, {role: int32 indices} of `seed`, which is kept then. Raises UserError
+    where the file is damaged or of other things, or none can be written."""
     if not len(made["query"]):
         raise UserError(f"no class of the {kind} in {path} has two of them, so that one could find another; give "
                         "labels that several share, or none")
-    if not file.exists():
-        with files.whole(file) as opened:
-            np.savez(opened, seed=seed, sha256=sha256, **made)
-        print(f"{path} has no roles: {', '.join(f'{len(made[role])} {role}' for role in ROLES)}, kept in {file}")
+    places = split_files(path, save)
+    for place in [] if any(place.exists() for place in places) else places:
+        try:
+            with files.whole(place) as opened:
+                np.savez(opened, seed=seed, sha256=sha256, **made)
+            print(f"{path} has no roles: {', '.join(f'{len(made[role])} {role}' for role in ROLES)}, kept in {place}")
+            break
+        except UserError:
+            if place == places[-1]:
+                raise
+    file = next(place for place in places if place.exists())
     kept = arrays.read(file, {"seed": "int []", "sha256": "str []", **{role: "int [?]" for role in ROLES}}, "split",
                        "move it away, and a new one is made")
     made_for, roles = str(kept["sha256"]), {role: kept[role] for role in ROLES}

@@ -84,7 +84,7 @@ class Pictures:
         except UserError as error:
             if not self._leave_out:
                 raise
-            self.faults[row] = _left_out(self.name(row), _fault(error))
+            self.faults[row] = _left_out(self.name(row), _in_words(error))
             return np.zeros(self.shape[1:], np.uint8)
 
     def name(self, row):
@@ -132,7 +132,7 @@ def readable(stored, names, title):
     at an eighth of its size. Raises UserError where none can be read.
     """
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        faults = list(tqdm(pool.map(_checked, stored), f"checking {title}", len(stored), unit="picture", disable=None,
+        faults = list(tqdm(pool.map(fault, stored), f"checking {title}", len(stored), unit="picture", disable=None,
                            leave=False))
     bad = [place for place, fault in enumerate(faults) if fault]
     for place in bad:
@@ -145,19 +145,19 @@ def readable(stored, names, title):
     return ~np.isin(np.arange(len(faults)), bad)
 
 
-def _checked(stored):
-    """What is wrong with a picture, in words, or None."""
+def fault(stored):
+    """What is wrong with a `Stored` picture, in words, or None where it can be read to its end."""
     try:
         stored(check, None)
     except UserError as error:
-        return _fault(error)
+        return _in_words(error)
 
 
 def _left_out(name, fault):
     return f"{name} cannot be read and is left out: {fault}"
 
 
-def _fault(error):
+def _in_words(error):
     """What a UserError of `files.opened` says but for the file's name."""
     return files.reason(error.__cause__) if error.__cause__ else "it is a folder, a pipe or a device"
 

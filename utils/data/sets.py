@@ -32,10 +32,10 @@ def _vectors(config):
     """The vectors of a user's own; those that were read last are given again while their files are as they were, since
     many trainings in a row have the same, and reading and checking them takes as long as fitting some."""
     path = config.embeddings
-    parts = (path, embeddings.split_file(path)) if path else ()
+    parts = (path, *embeddings.split_files(path, config.model_save_path)) if path else ()
     if _last.get("state") != (path, files.state(*parts)):
         _last.clear()
-        data = embeddings.load(path, config.seed)
+        data = embeddings.load(path, config.seed, config.model_save_path)
         _last.update(data=data, state=(path, files.state(*parts)))  # with the split that was made just now
     return _last["data"]
 
@@ -49,7 +49,8 @@ SETS = {
                        raw_tags=lambda config, data: corel5k.raw_tags(config.data_dir, data, config.truth)),
     "flickr25k": _lists("flickr25k", flickr.load_mirflickr),
     "nus-wide": _lists("nus-wide", flickr.load_nuswide),
-    "folder": DataSet(lambda config: own_folder.load(config.data_dir, config.seed, config.image_size),
+    "folder": DataSet(lambda config: own_folder.load(config.data_dir, config.seed, config.image_size,
+                                                     config.model_save_path),
                       raw_tags=lambda config, data: own_folder.raw_tags(config.data_dir, data)),
     "embeddings": DataSet(_vectors)}
 

@@ -1,11 +1,16 @@
 """A user's own folder: classes, tables, the split that is made once, and mistakes."""
+import os
+import shutil
+import unicodedata
+
 import numpy as np
 import pytest
 from made_up_pictures import jpeg
 
 import train
-from utils.data import own_folder, pictures, sets, tables
+from utils.data import embeddings, lazy, own_folder, pictures, sets
 from utils.errors import UserError
+from utils.reading import tables
 from utils.retrieval import evaluation
 from utils.settings import from_command_line
 from utils.training.task import Task
@@ -91,7 +96,7 @@ def test_a_table_says_labels_tags_and_split(photos, kind):
     (["cat/00.jpg,a,,", "cat/02.jpg,b,,", "cat/01.jpg,,query,"], "cat/01.jpg .* is query and has no label; give it"),
     (["cat/00.jpg,a,,", "cat/01.jpg,a,,"], "are of 1 classes; learning codes takes two or more"),
     ([",a,,"], "row 1 of .*labels.csv names 0 paths; give it one"),
-    (["cat/00.jpg,a,,,,"], "labels.csv cannot be read .*; mend it or take it away")])
+    (["cat/00.jpg,a,,,,"], "labels.csv is damaged or no .*row 1 has 6 cells and the first line 4.; mend it")])
 def test_a_table_that_does_not_fit(photos, rows, says):
     pytest.importorskip("pyarrow")
     with pytest.raises(UserError, match=says):
@@ -110,7 +115,7 @@ def test_other_mistakes(photos, tmp_path):
     with pytest.raises(UserError, match="has both labels.csv and labels.parquet; take one away"):
         own_folder.load(photos)
     (photos / "labels.csv").unlink()
-    with pytest.raises(UserError, match="labels.parquet cannot be read"):
+    with pytest.raises(UserError, match="labels.parquet is damaged or no table"):
         own_folder.load(photos)
 
 
@@ -130,3 +135,122 @@ def test_from_a_folder_to_an_map(photos, tmp_path):
     assert train.train(config, Task(config))
     found = evaluation.evaluate(config, str(config.final_checkpoint))
     assert 0 < found["mAP"] <= 1
+
+
+def test_what_is_no_class(photos, capsys):
+    """Hidden folders, what macOS leaves in an archive, and a folder none of whose pictures can be read."""
+    shutil.copytree(photos / "cat", photos / ".ipynb_checkpoints")
+    shutil.copytree(photos / "cat", photos / "__MACOSX" / "cat")
+    (photos / "cat" / "._00.jpg").write_bytes(b"macOS")
+    (photos / "broken").mkdir()
+    (photos / "broken" / "1.jpg").write_bytes(b"no")
+    os.mkfifo(photos / "broken" / "2.jpg")
+    pictures.tell.cache_clear()
+    assert own_folder.n_classes(photos) == 2
+    data, said = own_folder.load(photos, side=32), capsys.readouterr()
+    assert data.class_names == ("cat", "dog") and len(data.names) == 22
+    assert f"{photos}: 22 pictures, 2 of them without a label, 2 classes: cat 12, dog 8\n" in said.out
+    for line in (f"{photos}/.ipynb_checkpoints is hidden and is left out", f"{photos}/__MACOSX is hidden and is left",
+                 "broken/2.jpg cannot be read and is left out: it is a folder, a pipe or a device",
+                 f"{photos}: 3 of 25 pictures are left out"):
+        assert said.err.count(line) == 1
+    assert "._00.jpg" not in said.err
+
+
+@pytest.mark.parametrize("parts, roles", [
+    (("train", "valid", "test"), {"labelled": 20, "validation": 20, "query": 20, "gallery": 42, "unlabelled": 22}),
+    (("train", "val"), {"labelled": 20, "validation": 0, "query": 20, "gallery": 22, "unlabelled": 22}),
+    (("train",), {"labelled": 18, "validation": 0, "query": 2, "gallery": 20, "unlabelled": 20})])
+def test_folders_that_are_splits(photos, tmp_path, capsys, parts, roles):
+    """The classes are the folders in them; what lies beside them, or in them without a class, has no label."""
+    for part in parts:
+        for kind in "cat", "dog":
+            shutil.copytree(photos / kind, tmp_path / "all" / part / kind)
+    shutil.copytree(photos / "unlabelled", tmp_path / "all" / "unlabelled")
+    shutil.copy(photos / "loose.jpg", tmp_path / "all" / parts[-1])
+    pictures.tell.cache_clear()
+    data = own_folder.load(tmp_path / "all", side=32)
+    assert data.class_names == ("cat", "dog") and own_folder.n_classes(tmp_path / "all") == 2
+    assert {role: len(getattr(data, role)) for role in roles} == roles
+    assert not set(data.query) & {*data.gallery, *data.training, *data.validation}
+    assert not set(data.validation) & set(data.training)
+    if len(parts) > 1:
+        assert {name.split("/")[0] for name in data.names[data.query]} == {parts[-1]}
+    assert f"{', '.join(sorted(parts))} are taken for splits and not for classes" in capsys.readouterr().err
+    (tmp_path / "all" / "plane").mkdir()
+    (tmp_path / "all" / "split.npz").unlink(missing_ok=True)
+    shutil.copy(photos / "loose.jpg", tmp_path / "all" / "plane")
+    assert own_folder.load(tmp_path / "all").class_names == tuple(sorted(["plane", *parts]))
+
+
+@pytest.mark.parametrize("form", ["{name}", "./{name}", "{folder}/{name}", "../{folder.name}/{name}", "dog/../{name}",
+                                  "linked/{name}", "bare"])
+def test_a_row_is_of_one_picture_however_it_is_written(photos, tmp_path, form):
+    """In the folder, behind a link to a folder, or without an ending: training, encoding and search agree."""
+    (photos / "linked").symlink_to(photos)
+    names = [f"cat/{k:02}.jpg" for k in range(8)]
+    if form == "bare":
+        for name in names:
+            (photos / name).rename(photos / name[:-4])
+        names, form = [name[:-4] for name in names], "{name}"
+    table(photos, *(f"{form.format(name=name, folder=photos)},{'ab'[k % 2]}" for k, name in enumerate(names)),
+          columns="path,label")
+    data = own_folder.load(photos, side=32)
+    assert len(data.names) == 22 and data.names[data.labels.any(1)].tolist() == names
+    assert pictures.below(photos).tolist() == sorted([*data.names, "dog/broken.jpg"])
+    assert lazy.read_all(photos, 32)[1].tolist() == pictures.below(photos).tolist()
+    table(photos, f"{photos}/{names[0]},a", f"{names[0]},b", columns="path,label")
+    with pytest.raises(UserError, match=f"labels.csv names {names[0]} twice; leave one row out"):
+        own_folder.load(photos)
+
+
+def test_a_table_names_pictures_that_lie_elsewhere(photos, tmp_path):
+    """Behind a link, or by a path: each is one picture, and has the name that the table gives it."""
+    for name in "one", "two":
+        shutil.copytree(photos / "cat", tmp_path / name)
+    (photos / "link").symlink_to(tmp_path / "one")
+    table(photos, "link/00.jpg,a", "../one/01.jpg,b", f"{tmp_path}/two/00.jpg,a", "cat/00.jpg,b", columns="path,label")
+    data = own_folder.load(photos, side=32)
+    assert data.names[data.labels.any(1)].tolist() == sorted(
+        ["link/00.jpg", "../one/01.jpg", f"{tmp_path}/two/00.jpg", "cat/00.jpg"])
+    found = dict(zip(data.names.tolist(), data.images[:], strict=True))
+    np.testing.assert_array_equal(found["link/00.jpg"], found["cat/00.jpg"])
+    with pytest.raises(UserError, match="names link/01.jpg twice"):
+        own_folder.load(table(photos, "../one/01.jpg,b", "link/01.jpg,a", columns="path,label"))
+
+
+def test_composed_and_decomposed_names_are_the_same(photos):
+    """A class of two folders, as after archives from macOS and elsewhere; and a table written on another machine."""
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    (photos / "cat").rename(photos / composed)
+    shutil.copytree(photos / "dog", photos / apart)
+    data = own_folder.load(photos, side=32)
+    assert data.class_names == (composed, "dog") and data.labels.sum(0).tolist() == [20, 8]
+    (photos / "split.npz").unlink()
+    table(photos, f"{composed}/0.jpg,{composed}", f"{composed}/1.jpg,{apart}", f"{composed}/00.jpg,b",
+          f"{composed}/01.jpg,b", columns="path,label")
+    data = own_folder.load(photos, side=32)
+    assert data.class_names == ("b", composed) and f"{apart}/0.jpg" in data.names[data.labels[:, 1]]
+
+
+def test_a_name_that_is_no_utf_8_and_one_as_long_as_may_be(photos):
+    os.rename(photos / "cat" / "00.jpg", os.fsencode(photos / "cat") + b"/caf\xe9.jpg")
+    (photos / "dog" / "0.jpg").rename(photos / "dog" / f"{'x' * 251}.jpg")
+    data = own_folder.load(photos, side=32)
+    assert {"cat/caf\udce9.jpg", f"dog/{'x' * 251}.jpg"} <= set(data.names) and data.images[:].any((1, 2, 3)).all()
+
+
+def test_where_nothing_can_be_written_the_split_is_kept_beside_the_checkpoints(photos, tmp_path, monkeypatch):
+    whole = embeddings.files.whole
+
+    def guarded(path):
+        if path.parent == photos:
+            raise UserError("a read-only disk")
+        return whole(path)
+
+    monkeypatch.setattr(embeddings.files, "whole", guarded)
+    with pytest.raises(UserError, match="read-only"):
+        own_folder.load(photos)
+    first = own_folder.load(photos, save=tmp_path / "m")
+    assert (tmp_path / "m" / "split.npz").exists() and not (photos / "split.npz").exists()
+    assert own_folder.load(photos, seed=5, save=tmp_path / "m").query.tolist() == first.query.tolist()
