@@ -35,7 +35,7 @@ from utils.data import labels as labelling
 from utils.data.data import Data, Source
 from utils.data.tags import tagging
 from utils.errors import UserError
-from utils.reading import arrays
+from utils.reading import arrays, tables
 
 ROLES = ("query", "gallery", "labelled", "unlabelled")
 TAGS = "tags", "tag_vectors", "tag_names"
@@ -146,11 +146,11 @@ def _clip_retrieval(parts):
     found = {"features": arrays.Stacked(arrays_of, list(parts.values()))}
     first = next(iter(parts.values())).parent
     folder = (first.parent if first.name == "img_emb" else first) / "metadata"
-    tables = [folder / f"metadata_{file.stem.removeprefix('img_emb_')}.parquet" for file in parts.values()]
-    if not all(table.is_file() for table in tables):
+    metadata = [folder / f"metadata_{file.stem.removeprefix('img_emb_')}.parquet" for file in parts.values()]
+    if not all(table.is_file() for table in metadata):
         return found
-    names = [_image_paths(table) for table in tables]
-    for table, part, array in zip(tables, names, arrays_of, strict=True):
+    names = [_image_paths(table) for table in metadata]
+    for table, part, array in zip(metadata, names, arrays_of, strict=True):
         if part is not None and len(part) != len(array):
             raise UserError(f"{table} has {len(part)} rows, and its .npy file {len(array)}; give both of one run, or "
                             "take the folder metadata away")
@@ -159,11 +159,10 @@ def _clip_retrieval(parts):
 
 def _image_paths(table):
     """The column image_path of a Parquet file, str [n], or None where it has none."""
-    with files.opened(table, "Parquet file of metadata") as file:
-        from pyarrow import parquet
-        if "image_path" not in parquet.read_schema(file).names:
+    with tables.parquet(table, "Parquet file of metadata") as file:
+        if "image_path" not in file.schema_arrow.names:
             return None
-        return np.array(parquet.read_table(file, columns=["image_path"])["image_path"].to_pylist()).astype(str)
+        return np.array(file.read(["image_path"])["image_path"].to_pylist()).astype(str)
 
 
 def _checked(features, path):
