@@ -16,6 +16,7 @@ import numpy as np
 
 from utils import errors, files
 from utils.errors import UserError
+from utils.reading import indexes
 from utils.retrieval.database import Database, pack, reconstruct, unpack
 
 NIBBLE = 4  # bits of a word where a binary index is all that is known
@@ -127,66 +128,28 @@ def asked_of(index, queries):
     return np.ascontiguousarray(queries, np.float32)
 
 
-def database_of(index, like=None):
+def read(path, like=None):
     """The Database of a faiss index's codes: with the names, labels and what made it of `like`, a Database of as many
     pictures, where it is given. Without it, four bits of a binary index are a word.
 
-    Takes an IndexPQ, IndexResidualQuantizer, IndexLocalSearchQuantizer or IndexBinaryFlat, or the IVF index of one
-    without residuals, whose ids are 0 to N - 1. Raises UserError for another, or one that does not fit `like`.
+    Takes the kinds of `utils.reading.indexes`. Raises UserError for another, or one that does not fit `like`.
     """
-    faiss = library()
-    if isinstance(index, faiss.IndexBinary):
-        bytes_ = _bytes(faiss, index, "xb")
+    index = indexes.read(path)
+    if index.codebooks is None:
         bits = like.codebooks.shape[2] if like else NIBBLE
-        n_book = len(like.codebooks) if like else 8 * index.code_size // bits
-        codes = unpack(bytes_, n_book, bits)
-        found = Database(codes, bit_patterns(n_book, bits), None, {}, distance=like.distance if like else "squared")
+        n_book = len(like.codebooks) if like else 8 * index.codes.shape[1] // bits
+        found = Database(unpack(index.codes, n_book, bits), bit_patterns(n_book, bits), None, {},
+                         distance=like.distance if like else "squared")
     else:
-        found = _of_words(faiss, index)
+        found = Database(index.codes, index.codebooks, None, {}, distance="inner" if index.inner else "squared",
+                         added=index.added)
     if like is None:
         return found
     if len(found.codes) != len(like.codes) or found.codebooks.shape != like.codebooks.shape:
-        raise UserError(f"the index holds {len(found.codes)} codes of codebooks {list(found.codebooks.shape)} and the "
+        raise UserError(f"{path} holds {len(found.codes)} codes of codebooks {list(found.codebooks.shape)} and the "
                         f"database of --like {len(like.codes)} of {list(like.codebooks.shape)}; give the one that the "
                         "index was made of, or leave --like out")
     return dataclasses.replace(found, labels=like.labels, made_of=like.made_of, names=like.names)
-
-
-def _of_words(faiss, index):
-    """The Database of an index that is not binary."""
-    quantizer = getattr(index, "pq", None) or getattr(index, "rq", None) or getattr(index, "lsq", None)
-    if quantizer is None or getattr(index, "by_residual", False) or not hasattr(index, "metric_type"):
-        raise UserError(f"an {type(index).__name__} does not name a codeword in each of some codebooks; give an "
-                        "IndexPQ, IndexResidualQuantizer or IndexBinaryFlat, or an IVF index with by_residual=False")
-    added = isinstance(quantizer, faiss.AdditiveQuantizer)
-    widths = set(faiss.vector_to_array(quantizer.nbits).tolist()) if added else {quantizer.nbits}
-    bits = max(widths)
-    if len(widths) > 1 or bits > 8:
-        raise UserError(f"the codebooks of the index have words of {sorted(widths)} bits; give one with the same "
-                        "number, 8 at most, for all")
-    shape = (quantizer.M, 2 ** bits, index.d) if added else (quantizer.M, quantizer.ksub, quantizer.dsub)
-    books = faiss.vector_to_array(quantizer.codebooks if added else quantizer.centroids).reshape(shape)
-    codes = faiss.unpack_bitstrings(_bytes(faiss, index, "codes"), quantizer.M, bits).astype(np.uint8)
-    distance = "inner" if index.metric_type == faiss.METRIC_INNER_PRODUCT else "squared"
-    return Database(codes, books, None, {}, distance=distance, added=added)
-
-
-def _bytes(faiss, index, name):
-    """The codes of an index in the order of their ids, uint8 [N, bytes], from its vector of that name or its lists."""
-    if not hasattr(index, "invlists"):
-        return faiss.vector_to_array(getattr(index, name)).reshape(index.ntotal, -1)
-    codes, ids = [], []
-    for number in range(index.nlist):
-        size = index.invlists.list_size(number)
-        if size:  # the pointers of an empty list lead nowhere
-            ids.append(faiss.rev_swig_ptr(index.invlists.get_ids(number), size).copy())
-            code = faiss.rev_swig_ptr(index.invlists.get_codes(number), size * index.invlists.code_size)
-            codes.append(code.reshape(size, -1).copy())
-    ids = np.concatenate(ids)
-    order = np.argsort(ids)
-    if not np.array_equal(ids[order], np.arange(len(ids))):
-        raise UserError(f"the ids of the index are not 0 to {len(ids) - 1}, each once; give one that was filled by add")
-    return np.concatenate(codes)[order]
 
 
 def write(index, path):
@@ -195,17 +158,6 @@ def write(index, path):
     binary = isinstance(index, faiss.IndexBinary)
     with files.whole(path) as file:
         file.write((faiss.serialize_index_binary if binary else faiss.serialize_index)(index))
-
-
-def read(path):
-    """The index in the file `path`. Raises UserError where there is none."""
-    faiss = library()
-    for reader in (faiss.read_index, faiss.read_index_binary):
-        try:
-            return reader(str(path))
-        except RuntimeError as error:
-            reason = error
-    raise UserError(f"{path} cannot be read as a faiss index; give the path of one") from reason
 
 
 def main():
@@ -224,7 +176,7 @@ def main():
     else:
         if given.ivf:
             raise UserError("--ivf goes with a database as the source; leave it out")
-        database = database_of(read(given.source), Database.load(given.like) if given.like else None)
+        database = read(given.source, Database.load(given.like) if given.like else None)
         database.save(given.out, codes=database.codes)
         print(f"{given.out}: {len(database.codes)} codes of {len(database.codebooks)} codebooks")
 
