@@ -43,6 +43,7 @@ class Options(Own):
 
     needs = {"query": {"image": "", "tag": "", "database": "", "serve": False}, "tag": {"database": "", "serve": False},
              "image": ("serve", False), "ray": ("database", None), "host": ("serve", True), "port": ("serve", True),
+             "token": ("serve", True),
              **dict.fromkeys(("n_DB", "without_hits"), [("database", ""), {"image": "", "serve": False}])}
 
     query: int = 0

@@ -6,6 +6,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.rcsetup import cycler
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 from scipy.spatial import Voronoi, voronoi_plot_2d
 
@@ -181,6 +182,8 @@ def _cells(axis, codewords, shown):
 
 
 def _save(figure, path):
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a $ in somebody's name is a $
     try:
         figure.savefig(path)
     except OSError as error:
@@ -191,7 +194,7 @@ def _save(figure, path):
 def _draw(axis, image, title, colour):
     if image is not None:
         axis.imshow(image, interpolation="nearest")
-    axis.set_title(title, fontsize=7, pad=3, parse_math=False)
+    axis.set_title(title, fontsize=7, pad=3)
     axis.set(xticks=[], yticks=[])
     for edge in axis.spines.values():
         edge.set(color=colour, linewidth=3)

@@ -121,6 +121,7 @@ def test_a_setting_with_effect_is_taken(arguments):
     (pretrain, ["--without_hits=drop", "--eval_term=0"], "without_hits has no effect while eval_term is 0"),
     (Demo, ["--host=::1"], "host has no effect while serve is False; set serve to True, or leave host out"),
     (Demo, ["--port=80"], "port has no effect while serve is False"),
+    (Demo, ["--token=a"], "token has no effect while serve is False"),
     (Demo, ["--ray=auto"], "ray has no effect while database is ''; set database, or leave ray out"),
     (Demo, ["--query=3", "--image=a.png"], "query has no effect while image is a.png; set image to nothing, or"),
     (Demo, ["--query=3", "--database=c.npz", "--tag=dog"], "query has no effect while tag is dog and database is"),

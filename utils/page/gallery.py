@@ -1,8 +1,8 @@
 """What a person asks of a gallery and what is found: the page's answers, with nothing of the web in them."""
 import io
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from utils.retrieval import search
 from utils.retrieval.database import Database
 
 MOST = 60  # pictures in an answer
-DECODING = threading.Semaphore(2)  # pictures that are decoded at once, which bounds the memory they take
+DECODERS = ThreadPoolExecutor(2)  # pictures decoded at once; that it is always the same threads keeps the heap small
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,7 @@ class Gallery:
         """The answer to an image of the gallery as the query. Raises UserError where there is none of the number."""
         place = _checked(number, self.data.gallery, "picture")
         began = time.perf_counter()
-        with DECODING:
-            picture = self.data.images[place]
+        picture = DECODERS.submit(self.data.images.__getitem__, place).result()
         (feature,), _ = self.encode(picture[np.newaxis])
         return self._answer(feature, self._right(place), f"picture {number} of the gallery: {self._classes(place)}",
                             f"gallery/{number}.png", began)
@@ -66,8 +65,7 @@ class Gallery:
         if not self.takes_pictures:
             raise UserError("this gallery is of vectors, and no picture can be searched for; choose a query")
         began = time.perf_counter()
-        with DECODING:
-            picture = uploaded(file, name, self.size)
+        picture = DECODERS.submit(uploaded, file, name, self.size).result()
         (feature,), _ = self.encode(picture[np.newaxis])
         return self._answer(feature, None, name, None, began)
 
@@ -86,8 +84,7 @@ class Gallery:
         if data.names is not None and not (data.folder / str(data.names[place])).resolve().is_relative_to(
                 data.folder.resolve()):
             raise UserError(f"{role} {number} is a file outside the folder of the data, and is not shown")
-        with DECODING:
-            (shown,) = pictures.of(data, [place], self.size)
+        (shown,) = DECODERS.submit(pictures.of, data, [place], self.size).result()
         if shown is None:
             raise UserError(f"{role} {number} has no picture")
         file = io.BytesIO()

@@ -62,7 +62,9 @@ function card(one) {
   image.alt = one.title;
   image.onerror = () => image.remove(); // a vector without a picture
   const mark = one.right === null ? "" : one.right ? "\u2713 " : "\u2717 ";
-  button.append(image, `${mark}${one.title}`, document.createElement("br"), one.distance.toFixed(3));
+  const words = document.createElement("span"); // a long name is cut by the style
+  words.textContent = mark + one.title;
+  button.append(image, words, one.distance.toFixed(3));
   button.onclick = () => ask(`search?picture=${one.number}`);
   const item = document.createElement("li");
   item.append(button);
@@ -147,6 +149,9 @@ if (at("drop")) {
     if (event.dataTransfer.files.length) upload(event.dataTransfer.files[0]);
   };
 }
+at("asked-picture").onerror = event => {
+  event.target.hidden = true;
+};
 at("count").oninput = () => {
   showFound();
   drawMap();
