@@ -1,7 +1,6 @@
 """The command line over config.py, and the defaults as first published, which old results are read by."""
 import difflib
 import functools
-import json
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import config
 from utils import released_commands
 from utils.data import embeddings, own_folder
 from utils.errors import UserError
+from utils.reading import documents
 
 RELEASED = Path(config.__file__).with_name("released.json")
 
@@ -142,7 +142,7 @@ def released(kind):
 
 @functools.cache
 def _blocks():
-    return json.loads(RELEASED.read_text())
+    return documents.read_json(RELEASED, dict, "list of defaults as first published")
 
 
 def completed(settings, kind):

@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
     def encoder(self):
         """An `Encoder` in a Session of its own. Raises UserError where the checkpoint does not fit."""
         config = all_settings.METHODS[self.settings["method"]].model_validate(self.settings)
-        like = None if self.source.side else np.load(self.source.path, mmap_mode="r")
+        like = None if self.source.side else self.source.array()
         with tf.Graph().as_default():
             return Encoder(config, machine.session(config), self.checkpoint, like=like)
 

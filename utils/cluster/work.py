@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.cluster import rays
-from utils.data import lazy
+from utils.data import embeddings, lazy
 from utils.errors import UserError
+from utils.reading import arrays
 from utils.reading.pictures import cropped
 
 READ = 1000  # pictures or vectors at once
@@ -28,10 +29,15 @@ class Source(NamedTuple):
     side: int
     threads: int | None = None
 
+    def array(self):
+        """What the .npy file holds, mapped."""
+        form = f"uint8 [N, {self.side}, {self.side}, 3]" if self.side else embeddings.FEATURES
+        return arrays.one(self.path, form, "array to encode")
+
     def batches(self, rows, names):
         """Yields (uint8 [n, side, side, 3] or float [n, D], names str [n] or None, what is wrong with the pictures that
         are left out, a sentence each) of the `rows`, a range, READ at a time; names: theirs, or None."""
-        array = None if names is not None else np.load(self.path, mmap_mode="r")
+        array = self.array() if names is None else None
         for first in range(0, len(rows), READ):
             if names is None:
                 part = rows[first:first + READ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pydantic
 
 from config import METHODS as KINDS
 from config import Config
@@ -18,7 +19,9 @@ from utils import files, methods
 from utils.data import image_lists, sets
 from utils.data.data import Source
 from utils.errors import UserError
+from utils.reading import documents
 from utils.session import pretrained
+from utils.session.beside import Beside
 from utils.settings import FREE as FREE_IN_TRAINING
 from utils.settings import differences, idle, released
 from utils.training.logs import scalars
@@ -30,6 +33,49 @@ FREE = ELSEWHERE | FILES  # what a cell's numbers do not depend on; of a file in
 OWN = {"n_book", "bn_word", "N_books", "N_words", "n_bits", "seed"}  # of each cell, and how its name begins
 POINTS = 60  # of a curve
 PASSES = 3  # the backward pass costs two forward ones
+
+
+class Evaluation(pydantic.BaseModel):
+    """What `evaluation.evaluate` gives."""
+
+    mAP: float
+    mAP_stable: float
+    unquantised_mAP: float
+    symmetric_mAP: float = 0.0
+    distinct_codes: int
+    queries: int
+    gallery: int
+    class_mAP: dict[str, float]
+    ranks: list[int]
+    precision: list[float]
+    recall: list[float]
+
+    @pydantic.model_validator(mode="after")
+    def _are_curves(self):
+        if not len(self.ranks) == len(self.precision) == len(self.recall):
+            raise ValueError("ranks, precision and recall are of other lengths")
+        return self
+
+
+class Cell(pydantic.BaseModel):
+    """What is kept of a finished training, of any age."""
+
+    command: str = ""
+    training: Beside
+    start: str = ""
+    curves: dict[str, tuple[list[float], list[float]]]
+    evaluation: Evaluation
+    PFLOP: float
+    hardware: str
+    commit: str | None
+
+    @pydantic.field_validator("curves")
+    @classmethod
+    def _have_both(cls, curves):
+        for what, (steps, values) in curves.items():
+            if len(steps) != len(values):
+                raise ValueError(f"{what} has {len(steps)} steps and {len(values)} values")
+        return curves
 
 
 class Kept(NamedTuple):
@@ -164,12 +210,10 @@ def load(path, config):
     """
     if not path.exists():
         return None
-    try:
-        kept = json.loads(path.read_text())
-        changed = differences(kept.get("training", kept)["settings"], config, type(config).model_fields.keys() - FREE)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged; remove it to make it again") from error
-    for key, before, now in changed:
+    model = Beside if path.name.endswith(".ckpt.json") else Cell
+    kept = documents.read_json(path, model, "result", "remove it to make it again")
+    said = kept.get("training", kept)["settings"]
+    for key, before, now in differences(said, config, type(config).model_fields.keys() - FREE):
         folder = Path(config.model_save_path)
         old = [str(place) for place in (path, folder) if place.exists() and place.parent != folder]
         raise UserError(f"{path} was made with {key}={before} and the settings say {now}; remove "

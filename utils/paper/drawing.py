@@ -65,7 +65,7 @@ def draw_costs(path, grid):
             rows.append([", ".join(place), tables.summary([each["unquantised_mAP"] for each in found]),
                          ", ".join(str(each["distinct_codes"]) for each in found),
                          ", ".join(f"{each['seconds']:.0f}" for each in trained),
-                         "; ".join(dict.fromkeys(kept.cell["start"] for kept in done))])
+                         "; ".join(dict.fromkeys(kept.cell.get("start", "") for kept in done))])
     return ["## What it took", "", *tables.markdown(["", "un-quantised mAP", "distinct codes", "seconds", "F's start"],
                                                     rows), "", *draw_table(path, grid)]
 

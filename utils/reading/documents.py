@@ -32,12 +32,16 @@ def parse(text, model):
     """What JSON, str, says, as of `read_json`. Raises ValueError, RecursionError and the like."""
     found = json.loads(text)
     try:
-        _adapter(model).validate_python(found, strict=True)
+        _adapter(model).validate_json(text, strict=True)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"{place} is {first['input']!r:.40}: {first['msg'].lower()}") from error
+        raise ValueError(fault(error)) from error
     return found
+
+
+def fault(error):
+    """What a pydantic.ValidationError says first, such as "step is -5: input should be greater than 0"."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'} is {first['input']!r:.40}: {first['msg'].lower()}"
 
 
 def lines(path, what, mend=None):

@@ -1,5 +1,4 @@
 """F's pretrained weights, in the release's .mat file: reading, writing, and what they come of."""
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from model.tf1 import tf
 from utils import files
 from utils.data.data import Source
 from utils.errors import UserError
-from utils.session import checkpoints, wsdhq_release
+from utils.session import beside, checkpoints, wsdhq_release
 
 OTHER_LABELS = {"pseudo_labels": "pseudo-labels", "soft_labels": "a teacher's probabilities"}  # setting: in words
 
@@ -65,17 +64,19 @@ def save_pretrained(checkpoint, path):
             file.write(about.read_bytes())
 
 
-def provenance(path):
+def provenance(path, later=()):
     """What F in the .mat file `path` learned from, in words, by the JSON beside it and beside what that started from:
-    "300,000 looks at CIFAR-100, then 1,000,000 looks at CIFAR-10 with pseudo-labels"."""
+    "300,000 looks at CIFAR-100, then 1,000,000 looks at CIFAR-10 with pseudo-labels". later: the files made of it."""
     try:
-        kept = json.loads(Path(f"{path}.json").read_text())
-        looks = f"{kept['images']:,} looks at {Source.from_json(kept['data']).name}"
-        looks += "".join(f" with {words}" for setting, words in OTHER_LABELS.items() if kept["settings"].get(setting))
-        first = kept["initial"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = beside.read(f"{path}.json")
+    except UserError:
+        kept = None
+    if kept is None or path in later:
         return f"{Path(path).name}, of which no more is known"
-    return looks if first == "random weights" else f"{provenance(first)}, then {looks}"
+    looks = f"{kept.get('images', 0):,} looks at {Source.from_json(kept['data']).name}"
+    looks += "".join(f" with {words}" for setting, words in OTHER_LABELS.items() if kept["settings"].get(setting))
+    first = kept["initial"]
+    return looks if first == "random weights" else f"{provenance(first, (*later, path))}, then {looks}"
 
 
 def _of_pretrained_f(name):

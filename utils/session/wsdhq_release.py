@@ -10,7 +10,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.reading import pickles
+from utils.reading import documents, pickles
 
 SUFFIX = ".npy"
 SCOPES = {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"), "AlexNet"), "fc8": "wsdhq"}
@@ -59,11 +59,7 @@ class Reader:
         self._arrays, beside = read(path), Path(path).with_name(TAG_VECTORS)
         if "wsdhq/C" not in self._arrays:
             return
-        try:
-            vectors = np.loadtxt(beside, np.float32, ndmin=2)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{beside} is absent or unreadable, but {path} codes by its tag vectors; copy it there"
-                            ) from error
+        vectors = documents.numbers(beside, "table of tag vectors", f"copy the one by which {path} codes there")
         if vectors.shape[1] != self._arrays["wsdhq/C"].shape[1]:
             raise UserError(f"{beside} has vectors of {vectors.shape[1]} numbers and {path} words of "
                             f"{self._arrays['wsdhq/C'].shape[1]}; copy the one that belongs to it there")

@@ -1,6 +1,5 @@
 """The folder of a training: held for one, its progress, starting, resuming, and what is finished in it."""
 import contextlib
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from utils import settings
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.methods import METHODS
-from utils.session import checkpoints, imagenet, machine, pretrained
+from utils.session import beside, checkpoints, imagenet, machine, pretrained
 
 # What a checkpoint's JSON must agree in with the settings that it is searched by, and what of it is the data set's.
 USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "image_size", "input_side", "n_CLASSES",
@@ -90,15 +89,7 @@ def newest(folder):
 def about(checkpoint):
     """The JSON beside a checkpoint, or None where there is none. Raises UserError where it is damaged."""
     file = Path(f"{checkpoint}.json")
-    if not file.exists():
-        return None
-    try:
-        kept = json.loads(file.read_text())
-        if not {"step", "seconds", "initial", "losses", "judged", "data"} <= kept.keys():
-            raise ValueError("it lacks something")
-        return {**kept, "settings": dict(kept["settings"])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} is damaged; move it and its checkpoint away, or set model_save_path") from error
+    return beside.read(file) if file.exists() else None
 
 
 def epochs_of(folder):
@@ -197,7 +188,8 @@ def start(session, folder, variables, config, source, tags_sha256=None):
                             "model_save_path")
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
-        return Progress(**{name: before[name] for name in ("step", "seconds", "initial", "losses", "judged")})
+        return Progress(**{name: before[name] for name in ("step", "seconds", "initial", "losses")},
+                        judged=before.get("judged"))
     if path is not None:
         raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
                         "or set another model_save_path")

@@ -64,9 +64,13 @@ def test_cost_of_the_releases_schedule():
     assert cells.pflop(3_000_000, GPQ(lam_u=1)) == pytest.approx(7.722)
 
 
+FOUND = {"mAP": 0.25, "mAP_stable": 0.25, "unquantised_mAP": 0.5, "distinct_codes": 3, "queries": 2, "gallery": 9,
+         "class_mAP": {"cat": 0.25}, "ranks": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 1.0]}
+
+
 def training(config):
     return {"images": 1000, "step": 10, "seconds": 2.5, "device": "NVIDIA H100", "commit": "abc", "initial": "",
-            "settings": config.model_dump(mode="json")}
+            "losses": None, "data": "CIFAR-10", "settings": config.model_dump(mode="json")}
 
 
 def test_a_cell_keeps_what_its_f_started_from(tmp_path):
@@ -74,7 +78,7 @@ def test_a_cell_keeps_what_its_f_started_from(tmp_path):
     for name, before, taught, images in (("A", "random weights", {}, 300_000),
                                          ("S", str(tmp_path / "A.mat"), {"soft_labels": "s"}, 5),
                                          ("B", str(tmp_path / "S.mat"), {"pseudo_labels": "p"}, 10)):
-        about = {"images": images, "data": "CIFAR-100", "settings": taught, "initial": before}
+        about = {**training(GPQ()), "images": images, "data": "CIFAR-100", "settings": taught, "initial": before}
         (tmp_path / f"{name}.mat.json").write_text(json.dumps(about))
     origin = "v.npz, float16 [6, 2]"
     for config, changes, start in (
@@ -92,9 +96,9 @@ def test_a_cell_comes_back_only_for_the_same_settings(tmp_path):
     path, folder = tmp_path / "results" / "a.json", tmp_path / "models" / "cells" / "a"
     config = GPQ(n_book=3, model_save_path=str(folder))
     assert cells.load(path, config) is None
-    cells.save(path, config, training(config), {"mAP": 0.25}, "python reproduce.py x")
+    cells.save(path, config, training(config), FOUND, "python reproduce.py x")
     kept = cells.load(path, config)
-    assert kept["evaluation"] == {"mAP": 0.25} and kept["PFLOP"] == pytest.approx(1.716e-3, abs=1e-4)
+    assert kept["evaluation"] == FOUND and kept["PFLOP"] == pytest.approx(1.716e-3, abs=1e-4)
     assert kept["command"] == "python reproduce.py x"
     assert kept["commit"] == "abc" and kept["hardware"] == "NVIDIA H100"  # those of the training
     assert cells.load(path, GPQ(n_book=3, data_dir="elsewhere", save_term=1)) == kept
@@ -102,14 +106,14 @@ def test_a_cell_comes_back_only_for_the_same_settings(tmp_path):
         with pytest.raises(UserError, match=f"a.json was made with .*; remove {path} to make it again, or set"):
             cells.load(path, GPQ(**other, model_save_path=str(folder)))
     path.write_text("{")
-    with pytest.raises(UserError, match="a.json is damaged; remove it to make it again"):
+    with pytest.raises(UserError, match="a.json is damaged or no result .*; remove it to make it again"):
         cells.load(path, config)
 
 
 def test_what_a_cell_of_other_settings_was_made_from_must_go_too(tmp_path):
     path, folder = tmp_path / "a.json", tmp_path / "models" / "cells" / "a"
     config = GPQ(model_save_path=str(folder))
-    cells.save(path, config, training(config), {}, "")
+    cells.save(path, config, training(config), FOUND, "")
     other = config.model_copy(update={"alpha": 1.0})
     folder.mkdir(parents=True)
     beside = folder / "48bits_example.ckpt.json"
@@ -132,3 +136,21 @@ def test_a_cell_keeps_the_curves_of_a_training_that_was_killed_and_resumed(tmp_p
     steps, values = json.loads((tmp_path / "a.json").read_text())["curves"]["total"]
     assert steps == [1.5 + 2 * k for k in range(60)]
     assert values == [4.0] * 30 + [2.0] * 30
+
+
+@pytest.mark.parametrize("keys, value", [
+    (("training", "seconds"), None), (("training", "step"), -5), (("training", "initial"), [1]),
+    (("training", "data"), {}),
+    (("training", "settings", "follow"), "nope"), (("training", "settings"), []), (("evaluation", "mAP"), None),
+    (("evaluation", "mAP"), "x"), (("evaluation", "recall"), [0.5]), (("evaluation", "ranks"), {"a": 1}),
+    (("curves",), None), (("curves",), {"total": [[1, 2], [3.0]]}), (("hardware",), None)])
+def test_a_cell_that_lacks_something_or_has_another_type_is_damaged(tmp_path, keys, value):
+    path, config = tmp_path / "a.json", GPQ(n_book=3, model_save_path=str(tmp_path / "a"))
+    cells.save(path, config, training(config), FOUND, "")
+    kept = at = json.loads(path.read_text())
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = value
+    path.write_text(json.dumps(kept))
+    with pytest.raises(UserError, match="a.json is damaged or no result"):
+        cells.load(path, config)

@@ -81,7 +81,7 @@ def test_a_hostile_or_damaged_file_is_refused_and_not_run(tmp_path):
 
 def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
     np.save(tmp_path / "x.npy", np.array(released(np.random.default_rng(0)), object))
-    with pytest.raises(UserError, match="FinalTagEmbs.txt is absent or unreadable, but .* codes by its tag vectors"):
+    with pytest.raises(UserError, match="there is no file .*FinalTagEmbs.txt; copy the one by which .*x.npy codes"):
         checkpoints.reader(tmp_path / "x.npy")
     np.savetxt(tmp_path / "FinalTagEmbs.txt", np.ones((3, 4)))
     with pytest.raises(UserError, match="has vectors of 4 numbers and .*x.npy words of 5"):

@@ -8,7 +8,7 @@ from utils.data.tags import merging, released, words
 from utils.errors import UserError
 from utils.reading import arrays
 
-FORMS = {"tags": "bool [N, T]", "tag_vectors": "float [T, D]", "tag_names?": "str [T]"}
+FORMS = {"tags": "bool [N, T]", "tag_vectors": "float [T, d]", "tag_names?": "str [T]"}
 
 
 class RawTags(NamedTuple):
