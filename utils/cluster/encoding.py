@@ -47,6 +47,10 @@ def listed(source):
     the readers do."""
     if source.path.is_dir() and source.side:
         names = pictures.below(source.path)
+        for name in names:
+            if not name.isascii() and name != name.encode(errors="replace").decode():
+                raise UserError(f"the name {ascii(name)} in {source.path} is no UTF-8, which Parquet needs; rename the "
+                                "file, or set --out to one, a name that does not end in /")
         return len(names), names
     read = pictures.read_array(source.path, source.side) if source.side else embeddings.read_vectors(source.path)
     return len(read), None
@@ -58,7 +62,7 @@ def begun(config, checkpoint, encoder, count, names, out):
     made = {**made_of(config, checkpoint), "images": str(Path(config.images).resolve()), "count": count,
             "shard": size_for(count)}
     if names is not None:
-        made["names"] = hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+        made["names"] = hashlib.sha256("\n".join(names).encode()).hexdigest()
     empty = np.empty((0, len(encoder.codebooks())), np.uint8)
     return Store.begun(Path(out).resolve(), encoder.database(empty, made_of=made))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.reading import documents
+from utils.reading import documents, tables
 from utils.retrieval.database import Database, pack, unpack
 
 HEAD = "database.npz"
@@ -102,56 +102,57 @@ class Store(NamedTuple):
         table = pa.table(columns).replace_schema_metadata(
             {"made_of": json.dumps(self.head.made_of), "skipped": json.dumps(list(skipped))})
         with files.whole(self.path(number)) as file:
-            pq.write_table(table, file)
+            pq.write_table(table, file, write_page_checksum=True)
 
     def codes(self, number):
-        """The codes of a shard, uint8 [n, M]. Raises UserError as `_read`."""
+        """The codes of a shard, uint8 [n, M]. Raises UserError as `_opened`."""
         n_book, n_words, _ = self.head.codebooks.shape
         bits = (n_words - 1).bit_length()
-        column = self._read(number, "code").combine_chunks()
         width = -(-n_book * bits // 8)
-        if column.type.byte_width != width:
-            raise UserError(f"{self.path(number)} holds codes of {column.type.byte_width} bytes, and {HEAD} is of "
-                            f"{width}; remove it and make it again with python encode.py")
-        packed = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width:][:len(column) * width]
+        with self._opened(number) as file:
+            column = _column(file, "code")
+            if column.type.byte_width != width:
+                raise ValueError(f"its codes are {column.type}, and {HEAD} is of {width} bytes")
+            packed = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width:][:len(column) * width]
         return unpack(packed.reshape(len(column), width), n_book, bits)
 
     def names(self, number):
-        """The names of the pictures of a shard, str [n]. Raises UserError as `_read`."""
-        return np.array(self._read(number, "name").to_pylist(), str)
-
-    def _read(self, number, column):
-        """A column of a shard. Raises UserError where that cannot be read."""
-        return self._whole(number, lambda pq, path: pq.read_table(path, columns=[column]).column(column))
+        """The names of the pictures of a shard, str [n]. Raises UserError as `_opened`."""
+        with self._opened(number) as file:
+            return np.array(_column(file, "name").to_pylist(), str)
 
     def about(self, number):
         """(how many pictures a shard holds, whether it has their names, the sentences on those that could not be read).
-        Raises UserError where it cannot be read, or something else made it."""
-        def look(pq, path):
-            found = pq.read_metadata(path)
-            made_of = documents.parse(found.metadata[b"made_of"], dict)
-            skipped = documents.parse(found.metadata[b"skipped"], list[str])
-            return made_of, (found.num_rows, "name" in found.schema.names, skipped)
-        made_of, about = self._whole(number, look)
+        Raises UserError as `_opened`, and where something else made it."""
+        with self._opened(number) as file:
+            kept, names = file.metadata.metadata, file.schema_arrow.names
+            made_of = documents.parse(kept[b"made_of"], dict)
+            skipped = documents.parse(kept[b"skipped"], list[str])
+            rows = file.metadata.num_rows
+            if names not in (["code"], ["code", "name"]) or rows + len(skipped) != len(self.rows(number)):
+                raise ValueError(f"it holds {rows} rows of {' and '.join(names)}")
         if made_of != self.head.made_of:
             raise UserError(f"{self.path(number)} was not made with what {self.folder / HEAD} says; remove it and make "
                             "it again with python encode.py")
-        return about
+        return rows, len(names) > 1, skipped
 
-    def _whole(self, number, read):
-        """What `read(pyarrow.parquet, path)` makes of a shard. Raises UserError where it cannot."""
-        pa, pq = parquet()
-        try:
-            return read(pq, self.path(number))
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{self.path(number)} cannot be read ({error}); remove it and make it again with "
-                            "python encode.py") from error
+    def _opened(self, number):
+        """A shard, as of `tables.parquet`. Raises UserError where it cannot be read."""
+        return tables.parquet(self.path(number), "shard of codes", "remove it and make it again with python encode.py")
 
     def clear(self):
         """Remove what writers that were killed have left half written."""
         for file in self.folder.iterdir():
             if re.fullmatch(r"codes-\d+-of-\d+\.parquet\..*\.part", file.name):
                 file.unlink()
+
+
+def _column(file, name):
+    """A column of an open Parquet file, a pyarrow Array, which has a value in each row. Raises ValueError."""
+    column = file.read([name]).column(name).combine_chunks()
+    if len(column) != file.metadata.num_rows or column.null_count:
+        raise ValueError(f"a {name} is lost")
+    return column
 
 
 class Column:

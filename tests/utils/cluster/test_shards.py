@@ -30,7 +30,7 @@ def made(store, source, make=Slow):
 @pytest.mark.parametrize(("n_book", "bits"), [(12, 4), (3, 4), (4, 8), (5, 1), (6, 3)])
 def test_codes_and_names_are_read_as_they_were_written(tmp_path, n_book, bits):
     codes = np.random.default_rng(0).integers(0, 2**bits, (50, n_book), dtype=np.uint8)
-    head = Database(codes[:0], np.ones((n_book, 2**bits, 2), np.float32), None, {"count": 70, "shard": 50})
+    head = Database(codes[:0], np.ones((n_book, 2**bits, 2), np.float32), None, {"count": 71, "shard": 51})
     store = Store.begun(tmp_path / "new" / "codes", head)
     names = np.array([f"sub/ü {k}.png" for k in range(50)])
     store.write(0, codes, names, ["b.png is broken"])
@@ -61,7 +61,7 @@ def test_a_run_that_was_cut_goes_on_and_makes_each_shard_once(tmp_path):
 def test_a_shard_that_is_cut_while_it_is_written_has_no_name(tmp_path, monkeypatch):
     store, source = begun(tmp_path)
 
-    def cut(table, file):
+    def cut(table, file, **_):
         file.write(b"half of it")
         raise KeyboardInterrupt
     with monkeypatch.context() as patched:
@@ -128,8 +128,31 @@ def test_a_damaged_shard_is_named(tmp_path, content):
     store, source = begun(tmp_path)
     made(store, source)
     store.path(3).write_bytes(content)
-    with pytest.raises(UserError, match="codes-00003-of-00020.parquet cannot be read .*; remove it and make it again"):
+    with pytest.raises(UserError, match="codes-00003-of-00020.parquet is damaged or no shard of codes .*; remove it"):
         Shards(store.folder)
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path):
+    """Pages have checksums; what their headers and the footer say is held against what must be in a shard."""
+    codes = np.random.default_rng(0).integers(0, 16, (60, 3), dtype=np.uint8)
+    head = Database(codes[:0], np.ones((3, 16, 2), np.float32), None, {"count": 61, "shard": 61})
+    store = Store.begun(tmp_path, head)
+    names = np.array([f"{k}.png" for k in range(60)])
+    store.write(0, codes, names, ["b.png is broken"])
+    good, noticed = store.path(0).read_bytes(), 0
+    for bit in np.random.default_rng(1).choice(8 * len(good), 400, replace=False).tolist():
+        content = bytearray(good)
+        content[bit // 8] ^= 1 << bit % 8
+        store.path(0).write_bytes(content)
+        try:
+            rows, named, _ = store.about(0)
+            assert (rows, named) == (60, True)
+            np.testing.assert_array_equal(store.codes(0), codes)
+            np.testing.assert_array_equal(store.names(0), names)
+        except UserError as error:
+            assert "codes-00000-of-00001.parquet" in str(error) and "\n" not in str(error)
+            noticed += 1
+    assert noticed > 200
 
 
 @pytest.fixture
