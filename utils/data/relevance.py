@@ -11,6 +11,7 @@ import scipy.sparse
 from utils.data import cifar10
 from utils.data.labels import ClassNumbers
 from utils.errors import UserError
+from utils.reading import matlab
 
 
 class SharedLabels:
@@ -81,14 +82,10 @@ def similarity(path, data):
 
 def _published(path, shape):
     """The matrix `label_Similarity` of a .mat file, ndarray or sparse, checked."""
-    try:
-        matrix = scipy.io.loadmat(path, variable_names=["label_Similarity"]).get("label_Similarity")
-    except Exception as error:  # a damaged file can raise nearly anything; version 7.3 NotImplementedError
-        raise UserError(f"{path} is not a .mat file of version 7 or older, or is damaged.") from error
+    what, mend = ".mat file of label_Similarity", "delete it to take relevance from the labels"
+    matrix = matlab.read(path, {"label_Similarity": shape}, what, mend).get("label_Similarity")
     if matrix is None:
-        raise UserError(f"{path} has no `label_Similarity`; delete it to take relevance from the labels.")
-    if matrix.shape != shape:
-        raise UserError(f"label_Similarity in {path} has the shape {matrix.shape}, but must have {shape}.")
+        raise UserError(f"{path} has no `label_Similarity`; {mend}")
     values = matrix.data if scipy.sparse.issparse(matrix) else matrix
     if values.dtype.kind not in "biuf" or not np.all((values == 0) | (values == 1)):
         raise UserError(f"label_Similarity in {path} must hold 0 and 1 only.")

@@ -9,6 +9,7 @@ from model.tf1 import tf
 from utils import files
 from utils.data.data import Source
 from utils.errors import UserError
+from utils.reading import matlab
 from utils.session import beside, checkpoints, wsdhq_release
 
 OTHER_LABELS = {"pseudo_labels": "pseudo-labels", "soft_labels": "a teacher's probabilities"}  # setting: in words
@@ -26,22 +27,21 @@ def load_pretrained(session, path):
     if not Path(path).exists():
         raise UserError(f"there is no pretrained F at {path}; set ImagNet_pretrained_path to one, such as pretrain.py "
                         "makes, or to nothing, --ImagNet_pretrained_path=, to train from random weights")
-    try:
-        arrays = (wsdhq_release.read(path) if Path(path).suffix == wsdhq_release.SUFFIX else scipy.io.loadmat(path))
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file can raise nearly anything
-        raise UserError(f"{path} is not a readable .mat file ({checkpoints.first_line(error)}); set "
-                        "ImagNet_pretrained_path to another, or to nothing to train from random weights") from error
-    wanted = [v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)]
-    for variable in wanted:
-        array = np.squeeze(arrays.get(variable.name, arrays.get(variable.op.name, np.array(None))))
-        shape = variable.shape.as_list()
-        if array.dtype.kind != "f" or array.shape != tuple(side for side in shape if side != 1):
-            raise UserError(f"{path} does not hold {variable.name} as {shape}; "
-                            "it is not a pretrained F of this network; set ImagNet_pretrained_path to another, or to "
-                            "nothing to train from random weights")
-        variable.load(array.astype(np.float32).reshape(shape), session)
+    mend = "set ImagNet_pretrained_path to another, or to nothing to train from random weights"
+    wanted = {v.op.name: v for v in tf.trainable_variables() if _of_pretrained_f(v.op.name)}
+    shapes = {name: variable.shape.as_list() for name, variable in wanted.items()}
+    if Path(path).suffix == wsdhq_release.SUFFIX:
+        arrays = wsdhq_release.read(path)
+    else:
+        either = shapes | {f"{name}:0": shape for name, shape in shapes.items()}
+        arrays = matlab.read(path, either, ".mat of a pretrained F of this network", mend)
+        arrays = {name.removesuffix(":0"): array for name, array in arrays.items()}
+    for name, variable in wanted.items():
+        array = arrays.get(name)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or list(array.shape) != shapes[name]:
+            raise UserError(f"{path} does not hold {name} as {shapes[name]}; it is not a pretrained F of this network; "
+                            f"{mend}")
+        variable.load(array.astype(np.float32), session)
     return len(wanted)
 
 

@@ -8,19 +8,15 @@ from conftest import ROOT
 DOORS = {  # what opens a file: who may; database.py writes .npz, machine.py reads the kernel's /proc/cpuinfo
     "np.load": (), "np.loadtxt": ("utils/reading/documents.py",), "np.genfromtxt": (), "np.fromfile": (),
     "np.memmap": (),
-    "zipfile.ZipFile": ("utils/reading/arrays.py", "utils/reading/pickles.py", "utils/retrieval/database.py"),
+    "zipfile.ZipFile": ("utils/reading/arrays.py", "utils/session/torch_files.py", "utils/retrieval/database.py"),
     "json.load": (), "json.loads": ("utils/reading/documents.py",),
     "read_text": ("utils/session/machine.py",),
-    "loadmat": ("utils/reading/matlab.py",),
+    "loadmat": (), "NewCheckpointReader": ("utils/session/checkpoints.py",),
     "Image.open": ("utils/reading/pictures.py",),
-    "read_index": ("utils/reading/indexes.py",), "read_index_binary": ("utils/reading/indexes.py",),
-    "pickle.load": (), "pickle.loads": (), "pickle.Unpickler": ("utils/reading/pickles.py",),
+    "read_index": (), "read_index_binary": (), "deserialize_index": (),
+    "pickle.load": (), "pickle.loads": (), "pickle.Unpickler": (), "pickle._Unpickler": ("utils/reading/pickles.py",),
     "read_csv": ("utils/reading/tables.py",), "read_table": ("utils/reading/tables.py",)}
 LATER = {  # who still opens files by itself: to become empty
-    "zipfile.ZipFile": ("utils/session/torch_files.py",),
-    "loadmat": ("utils/data/relevance.py", "utils/session/pretrained.py"),
-    "read_index": ("utils/retrieval/faiss.py",), "read_index_binary": ("utils/retrieval/faiss.py",),
-    "pickle.Unpickler": ("utils/data/archives.py", "utils/data/tags/released.py", "utils/session/torch_pickle.py"),
     "read_csv": ("utils/data/tables.py",),
     "read_table": ("utils/cluster/shards.py", "utils/data/embeddings.py", "utils/data/tables.py")}
 
