@@ -16,6 +16,10 @@ It takes model_load_path where that is given, else the newest finished training 
 else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
 settings are the same.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("Demo")
+
 import re
 import time
 from pathlib import Path
@@ -107,7 +111,7 @@ def gallery_database(encoder, data, checkpoint, config):
     codes = encoder.codes(data.images, "encoding the gallery", data.gallery)
     database = encoder.database(codes, data.labels[data.gallery], made)
     try:
-        database.save(path)
+        database.save(path, over_input=True)
     except errors.UserError as error:
         print(f"The retrieval database is not kept: {error}")
     return database
@@ -258,7 +262,3 @@ def main():
     config = settings.from_command_line(Options)
     settings.refuse_idle(config)
     (search_own if config.database else evaluate)(config)
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -14,6 +14,10 @@ A folder is read with its subfolders; a picture that cannot be read is named, an
 is whole, what is done lies beside it, and the same command goes on with that. A name that ends in / takes Parquet
 shards instead, for more pictures than one file should hold (docs/cluster.md).
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("encode")
+
 import sys
 import time
 from pathlib import Path
@@ -22,7 +26,7 @@ import numpy as np
 from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
-from utils import errors, settings
+from utils import errors, files, settings
 from utils.base_settings import Own
 from utils.cluster import encoding
 from utils.data import embeddings, lazy, sets
@@ -110,6 +114,7 @@ def main():
     images, names = ((embeddings.read_vectors(config.images), None) if vectors
                      else lazy.read_all(config.images, config.image_size, leave_out=True))
     checkpoint, config = folder.chosen(config)
+    files.check_target(config.out)
     unfinished = f"{config.out}.encoded.npy"
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=images)
@@ -130,7 +135,3 @@ def main():
     print(f"{config.out}: {len(codes)} {'vectors' if vectors else 'images'}, "
           + "".join(f"{name} {list(array.shape)}, " for name, array in more.items())
           + f"{config.n_bits}-bit codes, {len(search.distinct(codes)[0])} distinct")
-
-
-if __name__ == "__main__":
-    errors.run(main)

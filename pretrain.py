@@ -7,10 +7,14 @@
 
 The loop, checkpoints and logs are train.py's; the .mat file has the release's form.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("pretrain")
+
 import train
 from config import Pretraining
 from model.tf1 import tf
-from utils import errors, settings
+from utils import settings
 from utils.session import checkpoints, machine, pretrained
 from utils.training import task as tasks
 
@@ -35,11 +39,7 @@ def main():
     config = settings.from_command_line(Options, settings=Pretraining)
     settings.refuse_idle(config)
     task = tasks.Task(config)
-    if train.train(config, task):
-        pretrained.save_pretrained(config.final_checkpoint, config.out)
-        print(f"F is at {config.out}, {task.measure}: {judge(config, task, config.final_checkpoint):.4f}; start GPQ "
-              f"from it with --ImagNet_pretrained_path={config.out}")
-
-
-if __name__ == "__main__":
-    errors.run(main)
+    train.train(config, task)
+    pretrained.save_pretrained(config.final_checkpoint, config.out)
+    print(f"F is at {config.out}, {task.measure}: {judge(config, task, config.final_checkpoint):.4f}; start GPQ from "
+          f"it with --ImagNet_pretrained_path={config.out}")

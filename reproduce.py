@@ -16,6 +16,10 @@ asked for limits what is trained; the table also shows all that is kept of the u
 A cell is named by what differs from the settings as first published (released.json). An edit of config.py counts like
 the same setting on the command line: it makes cells and a table of its own, and old ones stay what they are.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("reproduce")
+
 import argparse
 import contextlib
 import shlex
@@ -38,8 +42,6 @@ from utils.training.task import Task
 
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1, "n_validation": 100}
 OWN = {"model_save_path", "model_load_path", *cells.OWN}  # settings that every cell has of its own
-DONE, WAITING, STOPPED = "done", "waiting", "stopped"  # what comes of a cell's training
-
 
 class Plan(NamedTuple):
     """What a command is about."""
@@ -122,17 +124,18 @@ def drawn_by(arguments, given, varied):
 
 
 def trained(name, config):
-    """Train or go on with the cell's checkpoint where it is not there. Returns DONE, WAITING or STOPPED."""
+    """Train or go on with the cell's checkpoint where it is not there. Returns whether it is there now."""
     awaited = cells.awaited(config)
     if finished(config):
-        return DONE
+        return True
     cells.load(Path(f"{config.final_checkpoint}.json"), config)  # UserError: another training's is in its place
     if awaited:
         print(f"{name}: waits for {awaited}")
-        return WAITING
+        return False
     options = combined(type(config), train.Options)
     resume = newest(config.model_save_path) is not None
-    return DONE if train.train(options(**dict(config), resume=resume), Task(config)) else STOPPED
+    train.train(options(**dict(config), resume=resume), Task(config))
+    return True
 
 
 def finish(config, file, held_back):
@@ -157,6 +160,8 @@ def going_on(name, failed):
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         failed.append(name)
+    except errors.Stopped as stopped:
+        raise errors.Stopped(f"{name}: stopped; the same command goes on with it", stopped.number) from None
 
 
 def reproduce(arguments, named):
@@ -176,16 +181,12 @@ def reproduce(arguments, named):
     report(todo, kept)
     for number, name in enumerate(missing, 1):
         print(f"cell {number} of {len(missing)}: {name}", flush=True)
-        config, outcome = todo.configs[name], None
+        config = todo.configs[name]
         with going_on(name, failed):
-            outcome = trained(name, config)
-            if outcome == DONE:
+            if trained(name, config):
                 kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", held_back))
         if name in kept:
             report(todo, kept)
-        if outcome == STOPPED:
-            print(f"{name}: stopped; the same command goes on with it")
-            break
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
     if failed:
         raise UserError(f"{len(failed)} of {len(todo.configs)} cells failed, each as told above; mend them and run it "
@@ -205,7 +206,6 @@ def report(todo, kept):
         pflop, hours = cells.cost(configs)
         time = f"{hours:,.0f} h" if hours >= 1 else f"{max(1, 60 * hours):.0f} min"
         left[place] = f"{pflop:,.1f} PFLOP, {time} on two cores" if pflop >= 0.05 else f"{time} on two cores"
-    todo.table.parent.mkdir(parents=True, exist_ok=True)
     more = experiment.draw(todo.table.with_suffix(".png"), grid) if kept else []
     tables.write(todo.table, experiment, todo.drawn_by, grid, left, more)
 
@@ -244,7 +244,3 @@ def main():
         raise UserError(f"{own[0]} is set for each cell by reproduce.py; leave it out and choose by --bits and --seeds")
     said = {key: getattr(named, key) for key in named.model_fields_set}
     reproduce(arguments, dict(said.items() - kind.implied({}).items()))  # without what the usual data set implies
-
-
-if __name__ == "__main__":
-    errors.run(main)

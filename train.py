@@ -10,8 +10,11 @@
 Writes `<epoch>.ckpt` each save_term epochs and at the end the checkpoint that Demo.py takes (`48bits.ckpt`), all in
 model_save_path, each with a JSON of settings and results beside it, and TensorBoard scalars in `logs/`.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("train")
+
 import contextlib
-import signal
 import time
 from pathlib import Path
 
@@ -26,7 +29,7 @@ from utils.session import checkpoints, machine
 from utils.training import task as tasks
 from utils.training.fitting import Fitting
 from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
-from utils.training.logs import interrupts, write_scalars
+from utils.training.logs import interrupts, say, write_scalars
 
 LOG_TERM = 10
 KEPT = 5
@@ -43,7 +46,11 @@ class Options(Own):
 
 
 def train(config, task):
-    """Train `task`, a Task of `config`, which has `resume` besides. Returns whether it came to its end."""
+    """Train `task`, a Task of `config`, which has `resume` besides.
+
+    Returns: Path, the checkpoint of the finished training.
+    Raises: errors.Stopped where a signal ended it, with what is done kept in `interrupted.ckpt`; UserError.
+    """
     folder = Path(config.model_save_path)
 
     with only_training_in(folder), tf.Graph().as_default(), machine.session(config) as session:
@@ -67,10 +74,10 @@ def train(config, task):
             if not session.run(sound):
                 stop("the weights are")
             checkpoints.save(session, path, saver, run.about(config, task))
-            tqdm.write(f"Model saved at {path}")
+            say(f"Model saved at {path}")
 
         images_a_step = task.n_batches * task.batch_size
-        with interrupts(signal.SIGINT, signal.SIGTERM) as interrupted, \
+        with interrupts() as interrupted, \
                 contextlib.closing(tf.summary.FileWriter(str(folder / "logs"))) as scalars, \
                 tqdm(total=task.n_steps * images_a_step, initial=run.step * images_a_step,
                      unit="image", unit_scale=True, disable=None) as bar:
@@ -94,7 +101,7 @@ def train(config, task):
                 bar.set_postfix({name: f"{value:.4f}" for name, value in run.losses.items()}, refresh=False)
                 bar.update(images_a_step)
                 if run.step % LOG_TERM == 0:
-                    tqdm.write(task.log_line(epoch, run.step, values, rate))
+                    say(task.log_line(epoch, run.step, values, rate))
                 last = run.step == task.n_steps
                 if run.step % task.epoch_steps and not last:
                     continue
@@ -103,7 +110,7 @@ def train(config, task):
                     if graph.judged is not None:
                         session.run(graph.judged)
                     write_scalars(scalars, run.step, **{task.measure: run.judged})
-                    tqdm.write(f"epoch: {epoch}/{task.n_epochs}, {task.measure}: {run.judged:.4f}")
+                    say(f"epoch: {epoch}/{task.n_epochs}, {task.measure}: {run.judged:.4f}")
                 if epoch % config.save_term == 0 or last:
                     save(folder / f"{epoch}.ckpt", whole)
                     for old in epochs_of(folder)[:-KEPT]:
@@ -113,16 +120,12 @@ def train(config, task):
             save(config.final_checkpoint if finished else folder / "interrupted.ckpt", weights if finished else whole)
         if finished:
             checkpoints.delete(folder / "interrupted.ckpt")
-        else:
-            print("Stopped; go on with --resume")
-        return finished
+        if interrupted():
+            raise errors.Stopped(f"stopped; {'it is finished' if finished else 'go on with --resume'}", interrupted())
+        return config.final_checkpoint
 
 
 def main():
     config = settings.from_command_line(Options)
     settings.refuse_idle(config)
     train(config, tasks.Task(config))
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -2,7 +2,7 @@
 
 It sets what must be set before TensorFlow's import, mends tflearn 0.5 for today's TensorFlow and Pillow, and
 hands on `tensorflow.compat.v1` in graph mode with resource variables. TensorFlow's start-up remarks are dropped
-unless TF_CPP_MIN_LOG_LEVEL is set.
+unless TF_CPP_MIN_LOG_LEVEL is set below 3.
 """
 import contextlib
 import os
@@ -15,7 +15,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 @contextlib.contextmanager
 def _quiet():
     """Drop what native code writes to stderr: its first remarks come before any log level counts."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    if level not in (None, "3"):
         yield
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -24,7 +25,8 @@ def _quiet():
     try:
         yield
     finally:
-        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        if level is None:
+            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)

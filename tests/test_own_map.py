@@ -134,7 +134,7 @@ def test_what_is_not_the_gallery_is_said(photos, tmp_path, monkeypatch):
     run(monkeypatch, encode, *given, f"--images={folder}", "--out=codes.npz")
     database = Database.load("codes.npz")
     database = replace(database, names=np.array(["gone.jpg", *database.names[1:]]))
-    database.save("codes.npz")
+    database.save("codes.npz", over_input=True)
     with pytest.raises(UserError, match="lacks 1 of the 81 pictures of the gallery, a/.*jpg for one; make it again"):
         scored(given, "codes.npz")
     with pytest.raises(UserError, match="codes.npz was not made with"):

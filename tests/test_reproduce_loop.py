@@ -1,5 +1,6 @@
 """reproduce.py's plan and its loop over cells, with trainings and evaluations that take no time."""
 import json
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from test_reproduce import run
 
 import reproduce
-from utils.errors import UserError
+from utils.errors import Stopped, UserError
 from utils.paper.baselines import DEEP, SHALLOW
 from utils.paper.experiments import EXPERIMENTS
 
@@ -32,12 +33,11 @@ class Stub:
                  "losses": {}, "judged": None, "data": "CIFAR-10, the sample",
                  "settings": config.model_dump(mode="json", exclude={"resume"})}
         (folder / "1.ckpt.json").write_text(json.dumps(about))
-        finished = self.fate(config)
-        if finished:
-            for part in (".index", ".data-00000-of-00001"):
-                Path(f"{config.final_checkpoint}{part}").touch()
-            Path(f"{config.final_checkpoint}.json").write_text(json.dumps(about))
-        return finished
+        if not self.fate(config):
+            raise Stopped("stopped", signal.SIGTERM)
+        for part in (".index", ".data-00000-of-00001"):
+            Path(f"{config.final_checkpoint}{part}").touch()
+        Path(f"{config.final_checkpoint}.json").write_text(json.dumps(about))
 
     def evaluate(self, config, checkpoint, held_back):
         return {"mAP": 0.75 if held_back else 0.25, "mAP_stable": 0.25, "unquantised_mAP": 0.5, "distinct_codes": 7,
@@ -92,17 +92,18 @@ def test_a_failure_ends_one_cell_and_a_table_keeps_what_there_is(stub, data_dir,
     stub.fate = lambda config: False
     for file in (table, table.with_suffix(".png")):
         file.unlink()
-    run(monkeypatch, data_dir, "figure3")
+    with pytest.raises(Stopped):
+        run(monkeypatch, data_dir, "figure3")
     assert table.with_suffix(".png").exists()  # a run that is stopped leaves the whole table, not a part
     assert [line for line in table.read_text().splitlines() if line.startswith("| GPQ")] == rows
     assert [config.resume for config in stub.configs] == [False] * 4 + [True]  # the last goes on with GPQ-H
 
 
-def test_a_training_that_is_stopped_ends_the_loop_and_says_how_to_go_on(stub, data_dir, monkeypatch, capsys):
+def test_a_training_that_is_stopped_ends_the_loop_and_says_how_to_go_on(stub, data_dir, monkeypatch):
     stub.fate = lambda config: False
     for resume in (False, True):
-        run(monkeypatch, data_dir, "figure3")
-        assert "batch_size_10-n_validation_100-total_epochs_1: stopped; the same command" in capsys.readouterr().out
+        with pytest.raises(Stopped, match="batch_size_10-n_validation_100-total_epochs_1: stopped; the same command"):
+            run(monkeypatch, data_dir, "figure3")
         assert stub.configs.pop().resume is resume and not stub.configs
 
 

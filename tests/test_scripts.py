@@ -15,7 +15,7 @@ import train
 from model.tf1 import tf
 from utils.data import cifar10
 from utils.data.relevance import Matrix
-from utils.errors import UserError
+from utils.errors import Stopped, UserError
 from utils.retrieval import evaluation
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
@@ -54,9 +54,9 @@ def test_a_run_cut_by_sigterm_and_resumed_ends_like_an_uncut_one(trained, data_d
     arguments = [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}", "--total_epochs=4", "--save_term=2"]
     with monkeypatch.context() as patched:
         patched.setattr(train, "write_scalars", terminated)
-        assert run_training(*arguments) is False
-    said = capsys.readouterr().out
-    assert "epoch: 2/4, iter: 10 " in said and said.endswith("Stopped; go on with --resume\n")
+        with pytest.raises(Stopped, match="stopped; go on with --resume") as stopped:
+            run_training(*arguments)
+    assert stopped.value.number == signal.SIGTERM and "epoch: 2/4, iter: 10 " in capsys.readouterr().out
     assert json.loads((tmp_path / "interrupted.ckpt.json").read_text())["step"] == 12
     run_training(*arguments, "--resume")
     uncut, resumed = variables(trained / "4.ckpt"), variables(tmp_path / "4.ckpt")

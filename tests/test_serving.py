@@ -109,6 +109,6 @@ def test_what_cannot_be_served_is_said(mine, monkeypatch):
         Demo.search_own(from_command_line(Demo.Options, own))
     kept = Database.load("codes.npz")
     del kept.made_of["images"]
-    kept.save("codes.npz")
+    kept.save("codes.npz", over_input=True)
     with pytest.raises(UserError, match="codes.npz is of a data set and not of pictures of your own; leave --database"):
         Demo.search_own(from_command_line(Demo.Options, own))

@@ -1,20 +1,79 @@
-"""A user's mistake ends in one sentence, not in a traceback."""
+"""How a command ends: a user's mistake is one sentence, a signal one line, and neither is a traceback."""
+import contextlib
+import importlib
+import os
+import shutil
+import signal
 import sys
+
+unfinished = set()  # paths of what this process is writing, which a signal removes
 
 
 class UserError(Exception):
     """Something the user can mend. The message is one sentence: what is wrong, where, and what to do."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal, of that number, ended a training whose checkpoint is kept; `told` says so."""
+
+    def __init__(self, told, number):
+        super().__init__(told)
+        self.number = number
+
+
 def run(main):
-    """Call `main()` as a script; a `UserError` prints its sentence on stderr and exits with 2, Ctrl-C with 130. Asked
-    for help, print first what the script's docstring says, where its examples are."""
+    """Run a command, and leave with its exit status.
+
+    Asked for help, print first what the script's docstring says, where its examples are. A `UserError` prints its
+    sentence on stderr and exits with 2, Ctrl-C with 130, SIGTERM with 143, a reader that has gone, as `| head`, with
+    141.
+
+    Args:
+        main: a function, or the name of a module that has a `main`. Called by that name before its own imports, a
+            script ends as told while the libraries load, too, which takes seconds.
+    """
+    stderr = os.dup(2)  # TensorFlow's import lets the other one lead nowhere
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, lambda number, _: _stop(number, stderr))
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(sys.modules["__main__"].__doc__)
     try:
-        sys.exit(main())
+        code = (importlib.import_module(main).main if isinstance(main, str) else main)()
+        print(end="", flush=True)
     except UserError as error:
-        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = _told(error, 2)
+    except Stopped as stopped:
+        code = _told(stopped, 128 + stopped.number)
+    except BrokenPipeError:
+        silence_stdout()
+        code = 128 + signal.SIGPIPE
+    except OSError as error:
+        code = _told(f"the system refuses ({error}); mend that, and run it again", 2)
+    sys.exit(code)
+
+
+def silence_stdout():
+    """Let what is printed go nowhere from now on, where nobody takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def remove(path):
+    """Remove the file or folder at `path`, if there is one that can be removed."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
+
+def _told(what, code):
+    print(f"{sys.argv[0]}: {what}", file=sys.stderr)
+    return code
+
+
+def _stop(number, stderr):
+    """End the process at once: an exception may be swallowed by what it comes upon, and files are whole at any time."""
+    for path in list(unfinished):
+        remove(path)
+    with contextlib.suppress(Exception):  # another print may be under way
+        sys.stdout.flush()
+    line = f"{sys.argv[0]}: stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}\n"
+    os.write(stderr, ("\n" * os.isatty(stderr) + line).encode(errors="replace"))
+    os._exit(128 + number)

@@ -1,4 +1,6 @@
 """Ranked lists, curves and the paper's figures as pictures."""
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
@@ -10,7 +12,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 from scipy.spatial import Voronoi, voronoi_plot_2d
 
-from utils.errors import UserError
+from utils import files
 
 COLUMNS = 8
 RIGHT, WRONG, UNKNOWN = "#2ca02c", "#d62728", "#7f7f7f"
@@ -184,11 +186,8 @@ def _cells(axis, codewords, shown):
 def _save(figure, path):
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a $ in somebody's name is a $
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise UserError(f"the figure {path} cannot be written ({error.strerror}); run it from a folder that "
-                        "you may write to") from error
+    with files.whole(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:])
 
 
 def _draw(axis, image, title, colour):

@@ -1,33 +1,181 @@
-"""Files: written whole or not at all, and opened to be read without trust."""
+"""Files: written whole or not at all, never over what was read, and opened to be read without trust.
+
+What is being written is called PART, or UNFINISHED if it is a folder, its name, and who writes it, and is removed when
+that process has ended. A folder whose files are all whole is called SAVED until each has its name in the folder that it
+is in; whoever comes next goes on with that.
+"""
 import contextlib
+import fcntl
+import itertools
 import mmap
 import os
 import platform
 import stat
+import time
 from pathlib import Path
 
+from utils import errors
 from utils.errors import UserError
 
 GIVE = "give another"
+PART, UNFINISHED, SAVED = ".part-", ".unfinished-", ".saved-"
+DAY = 24 * 3600
+_read = set()  # marks of what this process has read
+_numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def whole(path):
-    """Yields a binary file that takes the name `path` when the block ends; until then what was there stays.
+def whole(path, over_input=False):
+    """Yield a binary file that takes the name `path` when the block ends; until then what was there stays.
 
-    Makes the folder of `path` where it is absent. Raises UserError where the disk refuses.
+    Args:
+        path: str or Path; its folder is made where it is absent, and where it is a link the file goes to its target.
+        over_input: whether what this process has read may be replaced, as a file that is kept between runs.
+    Yields: a binary file.
+    Raises: UserError where the disk refuses, and as `check_target`, before and after the block.
     """
-    part = f"{path}.{platform.node()}.{os.getpid()}.part"  # several machines may write to one disk
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    check_target(path, over_input)
+    with _refusal(path), _unfinished(PART, os.path.realpath(path)) as part:
         with open(part, "wb") as file:
             yield file
-        os.replace(part, path)
+        check_target(path, over_input)
+        os.replace(part, os.path.realpath(path))
+
+
+@contextlib.contextmanager
+def whole_folder(path, over_input=False):
+    """Yield a new folder, whose files take their names in the folder `path` when the block ends, in their order.
+
+    Args:
+        path: str or Path; made where it is absent, and then there at once with all that is in it.
+        over_input: as of `whole`.
+    Yields: a Path.
+    Raises: UserError as `whole`.
+    """
+    place = os.path.realpath(path)
+    inside = os.path.isdir(place)
+    named = os.path.join(place, os.path.basename(place)) if inside else place
+    with _refusal(path), _unfinished(UNFINISHED, named) as part:
+        os.mkdir(part)
+        yield Path(part)
+        for name in os.listdir(part) if inside else ():
+            check_target(os.path.join(place, name), over_input)
+        saved = part.replace(UNFINISHED, SAVED) if inside else place
+        os.replace(part, saved)
+    if inside:
+        _take_names(saved)
+
+
+@contextlib.contextmanager
+def held(path, refusal):
+    """Yield the file `path`, made where it is absent and open to append, which no other process holds meanwhile.
+
+    Raises UserError, the sentence `refusal`, where another does.
+    """
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                raise BlockingIOError  # it had another name a moment ago
+        except BlockingIOError:
+            raise UserError(refusal) from None
+        yield file
+
+
+def check_target(path, over_input=False):
+    """UserError where writing to `path` would replace a pipe, a device or, but with `over_input`, what was read."""
+    there = _stat(path)
+    if there is None:
+        return
+    if not stat.S_ISREG(there.st_mode) and not stat.S_ISDIR(there.st_mode):
+        raise UserError(f"{path} is a pipe or a device, and no file can take its place; choose another path")
+    if _mark(there) in _read and not over_input:
+        raise UserError(f"{path} is what this command reads, and would be lost; choose another path to write to")
+
+
+def was_read(path):
+    """Let nothing be written over the file or folder at `path`, by whatever name."""
+    if there := _stat(path):
+        _read.add(_mark(there))
+
+
+def _stat(path):
+    """`os.stat` of a path, None where nothing is there."""
+    with contextlib.suppress(OSError):
+        return os.stat(path)
+
+
+def _mark(about):
+    """What tells a file from others and from later ones in its place: a number, as there may be millions of them."""
+    return hash((about.st_dev, about.st_ino, about.st_ctime_ns))
+
+
+def tidy(folder):
+    """Remove what processes that have ended left unfinished in `folder`, and give what they left whole its names."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if entry.name.startswith(SAVED):
+                _take_names(entry.path)
+            elif entry.name.startswith((PART, UNFINISHED)) and not _being_written(entry):
+                errors.remove(entry.path)
+
+
+def _take_names(saved):
+    """Move the files in the folder `saved` to the folder that it is in. Several processes may do it at once."""
+    for name in sorted(os.listdir(saved)):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(os.path.join(saved, name), os.path.join(os.path.dirname(saved), name))
+    with contextlib.suppress(OSError):
+        os.rmdir(saved)
+
+
+def _being_written(entry):
+    """Whether a living process may write what lies at `entry`, an os.DirEntry. Of another machine's, or another
+    container's, only the time is known at which it was changed."""
+    *_, machine, pid, _ = f"~~~{entry.name}".rsplit("~", 3)
+    if machine != _machine():
+        return time.time() - entry.stat().st_mtime < DAY
+    if int(pid) == os.getpid():
+        return entry.path in errors.unfinished
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
+
+
+def _machine():
+    """What tells this machine from others on a shared disk, and this container from others on this machine."""
+    with contextlib.suppress(OSError):
+        return f"{platform.node()}-{os.stat('/proc/self/ns/pid').st_ino}"
+    return platform.node()
+
+
+@contextlib.contextmanager
+def _unfinished(kind, place):
+    """Yields where that is written which is to become `place`, in the same folder; what is left there is removed."""
+    folder, name = os.path.split(place)
+    os.makedirs(folder, exist_ok=True)
+    tidy(folder)
+    name = name.encode(errors="surrogateescape")[:60].decode(errors="ignore")  # longer ones find no room for the rest
+    part = os.path.join(folder, f"{kind}{name}~{_machine()}~{os.getpid()}~{next(_numbers)}")
+    errors.unfinished.add(part)
+    try:
+        yield part
+    finally:
+        errors.remove(part)
+        errors.unfinished.discard(part)
+
+
+@contextlib.contextmanager
+def _refusal(path):
+    """What the disk refuses becomes a UserError that names `path`."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); choose another path or make room") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(part)
 
 
 @contextlib.contextmanager
@@ -44,9 +192,11 @@ def opened(path, what, mend=None):
     """
     with sound(path, what, mend):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would wait
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
             os.close(descriptor)
             raise UserError(f"{path} is a folder, a pipe or a device, and no {what}; {mend or GIVE}")
+        _read.add(_mark(about))
         with open(descriptor, "rb") as file:
             yield file
 
@@ -89,5 +239,5 @@ def state(*paths):
     """What tells whether the files at `paths`, and those in folders among these, are as they were: a tuple that changes
     where one does."""
     found = [file for path in map(Path, paths) for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    stats = [(str(file), file.stat()) for file in found if file.is_file()]
+    stats = [(str(file), there) for file in found if (there := _stat(file)) and stat.S_ISREG(there.st_mode)]
     return tuple((name, each.st_ino, each.st_mtime_ns, each.st_size) for name, each in stats)

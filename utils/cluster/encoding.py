@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 import config as all_settings
 from model.tf1 import tf
+from utils import files
 from utils.cluster.shards import Store, parquet, size_for
 from utils.cluster.work import Source, here, on_ray
 from utils.data import embeddings, pictures
@@ -47,6 +47,7 @@ def listed(source):
     the readers do."""
     if source.path.is_dir() and source.side:
         names = pictures.below(source.path)
+        files.was_read(source.path)
         for name in names:
             if not name.isascii() and name != name.encode(errors="replace").decode():
                 raise UserError(f"the name {ascii(name)} in {source.path} is no UTF-8, which Parquet needs; rename the "
@@ -79,13 +80,10 @@ def encode(config, checkpoint, out, address=""):
     count, names = listed(recipe.source)
     encoder = recipe.encoder()
     store = begun(config, checkpoint, encoder, count, names, out)
-    try:
-        with FileLock(store.folder / ".lock", timeout=0):
-            now = _make(store, (on_ray(store, recipe.source, recipe.encoder, names, address) if address
-                                else here(store, recipe.source, lambda: encoder, names)))
-            store.clear()
-    except Timeout:
-        raise UserError(f"another process is writing {out}; wait for it, or choose another folder") from None
+    with files.held(store.folder / ".lock", f"another process is writing {out}; wait for it, or choose another folder"):
+        now = _make(store, (on_ray(store, recipe.source, recipe.encoder, names, address) if address
+                            else here(store, recipe.source, lambda: encoder, names)))
+        store.clear()
     held, _, faults = zip(*map(store.about, range(len(store))), strict=True)
     faults = sum(faults, [])
     for fault in faults:

@@ -8,7 +8,6 @@ could not be read. Its rows follow the order of the pictures, and shards that of
 """
 import functools
 import json
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +50,7 @@ class Store(NamedTuple):
         """The Store at `folder` with this head, which is written where there is none. Raises UserError where the folder
         holds shards that something else made, or the disk refuses."""
         folder = Path(folder)
+        files.check_target(folder)
         if not (folder / HEAD).exists():
             head.save(folder / HEAD)
         store = cls.opened(folder)
@@ -142,9 +142,8 @@ class Store(NamedTuple):
 
     def clear(self):
         """Remove what writers that were killed have left half written."""
-        for file in self.folder.iterdir():
-            if re.fullmatch(r"codes-\d+-of-\d+\.parquet\..*\.part", file.name):
-                file.unlink()
+        for file in self.folder.glob(f"{files.PART}codes-*"):
+            file.unlink()
 
 
 def _column(file, name):

@@ -10,9 +10,12 @@
 
 `python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("utils.data.__main__")
+
 import argparse
 
-from utils import errors
 from utils.data import joined, sets, splits
 from utils.data.sample import make_sample
 from utils.settings import from_command_line, refuse_idle
@@ -55,7 +58,3 @@ def main(dataset=None):
               f"--embeddings={given.out}")
     else:
         make_sample(given.data_dir, given.out)
-
-
-if __name__ == "__main__":
-    errors.run(main)

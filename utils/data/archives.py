@@ -6,12 +6,10 @@ Python 2 pickled. `cifar10` and `cifar100` say where and what; here is what they
 import gzip
 import hashlib
 import io
-import os
 import pickle
 import shlex
 import struct
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +37,9 @@ class Archive(NamedTuple):
     n_classes: int
 
 
-def fetch(archive, root):
-    """Download the official archive into the folder `root` and unpack it there, as `root/archive.folder`.
+def fetch(archive, root, there):
+    """Download the official archive into the folder `root` and unpack it there, as `root/archive.folder`, unless what
+    is needed of it is `there`.
 
     What came of a broken download stays in a `.part` file, where the next call goes on.
     Raises `UserError` for no network, a refusing server, a full disk, and an archive that is not the expected
@@ -49,15 +48,16 @@ def fetch(archive, root):
     root = Path(root)
     part = root / f"{Path(archive.url).name}.part"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        _download(archive, part)
-        _verify(archive, part)
-        _unpack(archive, part, root)
-        part.unlink()
+        if not there:
+            root.mkdir(parents=True, exist_ok=True)
+            _download(archive, part)
+            _verify(archive, part)
+            _unpack(archive, part, root)
+        part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"Cannot write in {root} ({error.strerror}); make room or choose another --data_dir."
                         ) from error
-    print(f"{archive.title} is complete in {root / archive.folder}.")
+    print(f"{archive.title} is {'already ' * there}complete in {root}.")
 
 
 def folders(archive, root):
@@ -164,9 +164,13 @@ def _download(archive, part):
     try:
         with requests.get(archive.url, headers=headers, stream=True, timeout=30) as response:
             response.raise_for_status()
-            have = have if response.status_code == 206 else 0
-            with open(part, "ab" if have else "wb") as file, tqdm(
-                    total=archive.size, initial=have, unit="B", unit_scale=True, desc=archive.title) as bar:
+            refusal = f"another process is fetching {part}; wait for it"
+            with files.held(part, refusal) as file, tqdm(total=archive.size, initial=have, unit="B", unit_scale=True,
+                                                         desc=archive.title) as bar:
+                if file.tell() != have:
+                    raise UserError(refusal)
+                if have and response.status_code != 206:
+                    have = file.truncate(0)
                 for chunk in response.iter_content(1 << 16):
                     have += file.write(chunk)
                     bar.update(len(chunk))
@@ -201,17 +205,13 @@ def _md5(path):
 def _unpack(archive, part, root):
     """Move the archive's files to `root/archive.folder`, each whole; of any other, nothing."""
     names = {f"{archive.folder}/{name}" for name in (*archive.batches, *archive.others)}
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as temporary:
-        try:
-            with tarfile.open(part, "r:gz") as tar:
-                members = [m for m in tar if not (m.isdir() and m.name == archive.folder)]
-                if sorted(m.name for m in members) != sorted(names) or not all(m.isreg() for m in members):
-                    raise tarfile.TarError("other members")
-                tar.extractall(temporary, members, filter="data")
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            part.unlink()
-            raise UserError(f"The archive does not hold {archive.title}'s {len(names)} files and no others "
-                            f"({error}); it was deleted and nothing of it kept.") from error
-        (root / archive.folder).mkdir(exist_ok=True)
-        for name in sorted(names):
-            os.replace(Path(temporary, name), root / name)
+    try:
+        with files.whole_folder(root / archive.folder) as unfinished, tarfile.open(part, "r:gz") as tar:
+            members = [m for m in tar if not (m.isdir() and m.name == archive.folder)]
+            if sorted(m.name for m in members) != sorted(names) or not all(m.isreg() for m in members):
+                raise tarfile.TarError("other members")
+            tar.extractall(unfinished, [m.replace(name=Path(m.name).name) for m in members], filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        part.unlink()
+        raise UserError(f"The archive does not hold {archive.title}'s {len(names)} files and no others "
+                        f"({error}); it was deleted and nothing of it kept.") from error

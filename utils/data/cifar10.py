@@ -99,11 +99,9 @@ def fetch(data_dir, url=URL, size=SIZE, md5=MD5):
     size: of the archive, bytes; md5: its hexadecimal digest. Raises what `archives.fetch` raises.
     """
     root = Path(data_dir)
-    if any(not archives.missing(ARCHIVE, folder) and not (folder / POSITIONS).exists()
-           for folder in archives.folders(ARCHIVE, root)):
-        print(f"CIFAR-10 is already complete in {root}.")
-        return
-    archives.fetch(ARCHIVE._replace(url=url, size=size, md5=md5), root)
+    there = any(not archives.missing(ARCHIVE, folder) and not (folder / POSITIONS).exists()
+                for folder in archives.folders(ARCHIVE, root))
+    archives.fetch(ARCHIVE._replace(url=url, size=size, md5=md5), root, there)
 
 
 def _roles(rank, protocol, known_classes):

@@ -1,8 +1,7 @@
-import shutil
-from pathlib import Path
 
 import numpy as np
 
+from utils import files
 from utils.data import archives, cifar10
 from utils.errors import UserError
 
@@ -13,20 +12,17 @@ def make_sample(data_dir, out):
     Each image stays in the file of its own batch; `positions.npy`, int32 [6000], says where it was published.
     Raises `UserError` where `data_dir` has no full set or `out` cannot be written.
     """
-    source, out = cifar10.find(data_dir), Path(out)
+    source = cifar10.find(data_dir)
     data = cifar10.load(data_dir)
     if data.source.part != "all":
         raise UserError(f"A sample is made from the full set, which is not in {data_dir}.")
     positions = np.sort(np.concatenate([role[::10] for role in (data.query, data.labelled, data.gallery)]))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / "batches.meta", out / "batches.meta")
-        np.save(out / cifar10.POSITIONS, positions)
+    with files.whole_folder(out) as unfinished:
+        (unfinished / "batches.meta").write_bytes((source / "batches.meta").read_bytes())
+        np.save(unfinished / cifar10.POSITIONS, positions)
         for number, name in enumerate(cifar10.BATCHES):
             rows = positions[positions // cifar10.PER_BATCH == number] % cifar10.PER_BATCH
-            (out / name).write_bytes(_batch_bytes(source / name, rows))
-    except OSError as error:
-        raise UserError(f"Cannot write the sample in {out} ({error.strerror}).") from error
+            (unfinished / name).write_bytes(_batch_bytes(source / name, rows))
 
 
 def _batch_bytes(path, rows):

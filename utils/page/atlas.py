@@ -34,7 +34,7 @@ def atlas(database, path, seed):
     whole = io.BytesIO()
     np.savez(whole, places=places, points=points, made_of=made)
     try:
-        with files.whole(path) as file:
+        with files.whole(path, over_input=True) as file:
             file.write(whole.getbuffer())
     except UserError as error:
         print(f"The map is not kept: {error}")

@@ -5,6 +5,7 @@ A grid is {(row, column): [cells.Kept]}, one Kept a finished training.
 import json
 import statistics
 
+from utils import files
 from utils.data.data import Source
 from utils.paper import cells
 
@@ -43,7 +44,7 @@ def write(path, experiment, drawn_by, grid, left, more):
     for published in experiment.published:
         of_source.setdefault(published.source, []).append(f"{published.row[0].upper()}{published.row[1:]}")
     sources = [f"{'; '.join(rows)}: {source}." for source, rows in of_source.items()]
-    path.write_text("\n".join([
+    text = "\n".join([
         f"# {experiment.title}", "", f"Drawn by `{drawn_by}` from the cells listed below.", "",
         "mAP, expected over ties: mean ± standard deviation (trainings). Left is what the trainings that are not "
         "finished would cost; they give no number.", "",
@@ -53,10 +54,13 @@ def write(path, experiment, drawn_by, grid, left, more):
         "evaluated, are left out.", "",
         *markdown(["cell", "mAP", "ties in gallery order", "un-quantised", "distinct codes", "steps", "images", "PFLOP",
                    "seconds", "hardware", "commit", "data", "command"],
-                  [_details(kept) for kept in finished.values()])]) + "\n")
-    path.with_suffix(".json").write_text(json.dumps(
+                  [_details(kept) for kept in finished.values()])])
+    behind = json.dumps(
         [{"row": row, "column": column, "cells": [kept.name for kept in done], "mAP": [kept.mean_ap for kept in done]}
-         for (row, column), done in grid.items()], indent=1) + "\n")
+         for (row, column), done in grid.items()], indent=1)
+    for name, content in ((path, text), (path.with_suffix(".json"), behind)):
+        with files.whole(name) as file:
+            file.write(f"{content}\n".encode())
 
 
 def _blocks(grid, left, published):

@@ -3,7 +3,6 @@
 It is NAME.part until it is whole, with what makes it in NAME.part.json. A run that was cut, by kill -9 too, loses one
 block at most. The same call goes on with it, and takes a whole one as it is.
 """
-import fcntl
 import hashlib
 import io
 import json
@@ -65,14 +64,15 @@ def digest(images):
 def _write(path, n, dtype, made_of, block, blocks, what):
     """Write `path` from where its unfinished file ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    files.check_target(path, over_input=bool(_about(path)))  # what was made here may be made anew
     part, header = Path(f"{path}.part"), _header(n, dtype)
-    with open(part, "ab") as file:
-        _hold(file, part)
+    with files.held(part, f"another process is writing {part}; wait for it, or choose another path") as file:
         size = file.tell()
         if size:
             _check_same(part, made_of)
         else:
-            Path(f"{part}.json").write_text(json.dumps(made_of, indent=1) + "\n")
+            with files.whole(f"{part}.json") as beside:
+                beside.write((json.dumps(made_of, indent=1) + "\n").encode())
         if size < len(header):
             file.truncate(0)
             file.write(header)
@@ -100,14 +100,6 @@ def _header(n, dtype):
     np.lib.format.write_array_header_1_0(written, {"descr": np.lib.format.dtype_to_descr(base),
                                                    "fortran_order": False, "shape": (n, *shape)})
     return written.getvalue()
-
-
-def _hold(file, part):
-    """Hold the open `file` for this process. UserError where another has it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is writing {part}; wait for it, or choose another path") from None
 
 
 def _about(path):

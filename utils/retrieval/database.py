@@ -61,7 +61,7 @@ class Database:
         vectors = reconstruct(self.codebooks, codes, self.added)
         return Gallery(vectors, *pictures, len(self.codebooks), self.distance)
 
-    def save(self, path, **more):
+    def save(self, path, over_input=False, **more):
         """Write the database to `path` as .npz, whole or not at all, with the arrays of `more` beside it.
 
         Keys: `packed_codes` (see `pack`), `codebooks`, `made_of` (JSON), `distance`, `added`, `labels` and `names`
@@ -73,7 +73,7 @@ class Database:
                    "made_of": json.dumps(self.made_of), "distance": self.distance, "added": self.added,
                    **{key: value for key, value in given.items() if value is not None}}
         # Not by np.savez: of numpy 1.26 it stumbles over its open zip when a disk is full.
-        with files.whole(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with files.whole(path, over_input) as file, zipfile.ZipFile(file, "w") as archive:
             for key, value in {**content, "members": list(content)}.items():
                 with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)

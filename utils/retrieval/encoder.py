@@ -81,16 +81,23 @@ class Encoder:
             raise UserError(f"{path} is there already; remove it, or choose another name")
         given = {"images": self._images}
         found = {"features": self._graph.features, "codes": self._graph.codes}
-        try:
-            (_to_onnx if str(path).endswith(".onnx") else tf.saved_model.simple_save)(self._session, path, given, found)
-        except (OSError, tf.errors.OpError) as error:
-            raise UserError(f"{path} cannot be written ({error}); choose another path or make room") from error
+        (_to_onnx if str(path).endswith(".onnx") else _to_saved_model)(self._session, path, given, found)
 
     def database(self, codes, labels=None, made_of=None, names=None):
         """The Database of `codes` uint8 [N, M] that this encoder gave, with labels bool [N, L], made_of, a JSON-able
         dict, and names str [N] where there are any."""
         return Database(codes, self.codebooks(), labels, made_of or {}, names, self._method.distance,
                         self._method.added)
+
+
+def _to_saved_model(session, path, given, found):
+    """As tf.saved_model.simple_save, whole or not at all."""
+    try:
+        with files.whole_folder(path) as unfinished:
+            tf.saved_model.simple_save(session, str(unfinished), given, found)
+    except tf.errors.OpError as error:
+        raise UserError(f"{path} cannot be written ({checkpoints.first_line(error)}); choose another path or make room"
+                        ) from error
 
 
 def _to_onnx(session, path, given, found):

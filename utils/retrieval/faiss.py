@@ -9,12 +9,16 @@ Codewords of whole bits (ITQ, SH, SDH) become an IndexBinaryFlat; joined ones (G
 product or squared distance; added ones by inner product (WSDHQ, WDHT) an IndexResidualQuantizer. With inverted lists
 they are the IVF index of the same codes.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("utils.retrieval.faiss")
+
 import argparse
 import dataclasses
 
 import numpy as np
 
-from utils import errors, files
+from utils import files
 from utils.errors import UserError
 from utils.reading import indexes
 from utils.retrieval.database import Database, pack, reconstruct, unpack
@@ -179,7 +183,3 @@ def main():
         database = read(given.source, Database.load(given.like) if given.like else None)
         database.save(given.out, codes=database.codes)
         print(f"{given.out}: {len(database.codes)} codes of {len(database.codebooks)} codebooks")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -2,11 +2,12 @@
 import hashlib
 import json
 import os
-import tempfile
+import re
 from pathlib import Path
 
 from model.networks.embeddings import widths
 from model.tf1 import tf
+from utils import files
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.session import spq_release, wsdhq_release
@@ -35,21 +36,16 @@ def saver(variables):
 def save(session, path, saver, about):
     """Write the saver's variables to the checkpoint `path` (a prefix) and `about` to `path`.json.
 
-    All files are complete in a folder beside it before any takes its name, so that a half-written checkpoint
-    never replaces a good one; `path`.json goes first and comes last, so that it always tells of the weights beside
-    it. Raises UserError where the disk refuses.
+    All files are complete before any takes its name, so that a half-written checkpoint never replaces a good one, and
+    of a new one `path`.json comes last. Raises UserError where the disk refuses.
     """
     path = Path(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent, ignore_cleanup_errors=True) as folder:
-            unfinished = Path(folder)
+        with files.whole_folder(path.parent, over_input=True) as unfinished:
             saver.save(session, str(unfinished / path.name), write_meta_graph=False, write_state=False)
             (unfinished / f"{path.name}.json").write_text(json.dumps(about, indent=1) + "\n")
-            Path(f"{path}.json").unlink(missing_ok=True)
-            for file in sorted(unfinished.iterdir()):
-                os.replace(file, path.parent / file.name)
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"the checkpoint {path} could not be written ({first_line(error)}); "
+    except (UserError, tf.errors.OpError) as error:
+        raise UserError(f"the checkpoint {path} could not be written ({first_line(error.__cause__ or error)}); "
                         "earlier checkpoints are untouched: make room and go on with --resume") from error
 
 
@@ -65,12 +61,15 @@ def reader(path):
     damaged."""
     if Path(path).suffix in RELEASES:
         return RELEASES[Path(path).suffix](path)
+    files.tidy(Path(path).parent)  # a save that was killed may have left some of its files without their names
     there = [os.path.exists(f"{path}{part}") for part in PARTS]
     if not any(there):
         raise UserError(f"there is no checkpoint at {path}; set model_load_path to one, or make it with train.py")
     if not all(there):
         lost = f"{path}{PARTS[there.index(False)]}"
         raise UserError(f"the checkpoint {path} is incomplete, {lost} is missing; copy it there again")
+    for part in (*PARTS, ".json"):
+        files.was_read(f"{path}{part}")
     try:
         return tf.train.NewCheckpointReader(str(path))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -78,11 +77,24 @@ def reader(path):
 
 
 def restore(session, path, variables, config):
-    """Load `variables` from the checkpoint `path`.
+    """Load `variables` from the checkpoint `path`, all of them of one save where a training replaces it meanwhile.
 
     Raises UserError where the file is absent or damaged, and where it was made with other settings than
     `config`, naming the setting to change.
     """
+    parts, before = [f"{path}{part}" for part in PARTS], None
+    while before != files.state(*parts):
+        before = files.state(*parts)
+        try:
+            values = _values(path, variables, config)
+        except UserError:
+            if before == files.state(*parts):
+                raise
+    assign(session, values)
+
+
+def _values(path, variables, config):
+    """{variable: array} of the checkpoint `path`, as `restore` loads them."""
     tensors = reader(path)
     shapes = tensors.get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)
@@ -96,7 +108,7 @@ def restore(session, path, variables, config):
             raise UserError(f"{path} holds {name} as {shapes.get(name, 'nothing')}, the network needs {shape}; it is "
                             "no checkpoint of this network")
     try:
-        assign(session, {variable: tensors.get_tensor(variable.op.name) for variable in variables})
+        return {variable: tensors.get_tensor(variable.op.name) for variable in variables}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}); copy it there again") from error
 
@@ -115,4 +127,6 @@ def fingerprint(path):
 
 
 def first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What an exception says, in a line; of TensorFlow's, which begin with where in the graph, what follows on that."""
+    said = re.sub(r"(?s)\AGraph execution error.*?\nNode: [^\n]*\n", "", str(error).strip())
+    return (said or type(error).__name__).splitlines()[0]

@@ -1,14 +1,13 @@
 """The folder of a training: held for one, its progress, starting, resuming, and what is finished in it."""
 import contextlib
+import errno
+import os
 import shutil
-import tempfile
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from model.backbones import NETWORKS
 from model.tf1 import tf
-from utils import settings
+from utils import files, settings
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -23,21 +22,17 @@ OF_DATA = {"dataset", "protocol", "known_classes", "n_CLASSES", "truth"}
 @contextlib.contextmanager
 def only_training_in(folder):
     """Hold `folder` (made where absent) for one training. UserError where it cannot be written or is held."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        lock = FileLock(folder / ".training.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another training is writing to {folder}; wait for it, or set another "
-                        "model_save_path") from None
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}); set another model_save_path") from error
-    try:
+    refusal = f"another training is writing to {folder}; wait for it, or set another model_save_path"
+    with contextlib.ExitStack() as until_end:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.tidy(folder)
+            until_end.enter_context(files.held(folder / ".training.lock", refusal))
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written ({error.strerror}); set another model_save_path") from error
         yield
-    finally:
-        lock.release()
 
 
 def check_disk(folder, variables, n_checkpoints):
@@ -82,14 +77,19 @@ class Progress:
 
 def newest(folder):
     """The checkpoint in `folder` that has come furthest and can be resumed, or None."""
-    found = [(about(path)["step"], str(path)) for path in _checkpoints(folder) if _resumable(path)]
+    found = [(kept["step"], str(path)) for path, kept in _told(folder, resumable=True)]
     return max(found)[1] if found else None
 
 
 def about(checkpoint):
     """The JSON beside a checkpoint, or None where there is none. Raises UserError where it is damaged."""
     file = Path(f"{checkpoint}.json")
-    return beside.read(file) if file.exists() else None
+    try:
+        return beside.read(file)
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def epochs_of(folder):
@@ -101,6 +101,12 @@ def _checkpoints(folder):
     return [file.with_suffix("") for file in Path(folder).glob("*.ckpt.json")]
 
 
+def _told(folder, resumable):
+    """[(a checkpoint in `folder`, what the JSON beside it says)], but for those that a training removes meanwhile."""
+    files.tidy(folder)
+    return [(path, kept) for path in _checkpoints(folder) if _resumable(path) == resumable and (kept := about(path))]
+
+
 def _resumable(path):
     return path.name == "interrupted.ckpt" or path.stem.isdigit()
 
@@ -109,10 +115,9 @@ def finished(config):
     """The newest checkpoint that a finished training left in `config.model_save_path` and that these settings can
     search by, or None. The shipped example is no such training."""
     example = Path(config.filled(settings.released(type(config))["model_load_path"]))
-    found = [path for path in _checkpoints(config.model_save_path)
-             if not _resumable(path) and path.resolve() != example.resolve()
-             and not settings.differences(about(path)["settings"], config, USE)]
-    return str(max(found, key=lambda path: Path(f"{path}.json").stat().st_mtime)) if found else None
+    found = [path for path, kept in _told(config.model_save_path, resumable=False)
+             if path.resolve() != example.resolve() and not settings.differences(kept["settings"], config, USE)]
+    return str(max(found, key=lambda path: [time for _, _, time, _ in files.state(f"{path}.json")])) if found else None
 
 
 def chosen(config, source=None):

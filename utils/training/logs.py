@@ -3,19 +3,36 @@ import contextlib
 import signal
 from pathlib import Path
 
+from tqdm import tqdm
+
 from model.tf1 import tf
+from utils import errors
 
 
 @contextlib.contextmanager
-def interrupts(*signals):
-    """Yields a function that tells whether one of `signals` has come; inside, they only ask, they do not kill."""
+def interrupts():
+    """Yields a function that gives the number of the signal that asks to stop, None until one has come: Ctrl-C,
+    SIGTERM, the end of the terminal or of whoever reads what is printed. Inside, they only ask, they do not kill."""
     came = []
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup
+        signals.remove(signal.SIGHUP)
     before = {s: signal.signal(s, lambda number, frame: came.append(number)) for s in signals}
     try:
-        yield lambda: bool(came)
+        yield lambda: came[0] if came else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say(line):
+    """Print a line above the progress bar. Where nobody takes it, SIGPIPE asks the training to stop."""
+    try:
+        tqdm.write(line)
+        print(end="", flush=True)
+    except OSError:
+        errors.silence_stdout()
+        signal.raise_signal(signal.SIGPIPE)
 
 
 def write_scalars(writer, step, **values):

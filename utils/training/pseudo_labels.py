@@ -8,9 +8,13 @@ fits a logistic regression on the labelled images' features and writes, for ever
 and its probability. The features, float [N, D], are of the data set's images in the order in which it is loaded. Where
 --eval_term asks for held-back images, the regression does not see them either.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("utils.training.pseudo_labels")
+
 import numpy as np
 
-from utils import errors, files, settings
+from utils import files, settings
 from utils.base_settings import Own
 from utils.data import label_files, pseudo_labels, sets, splits
 
@@ -45,7 +49,3 @@ def main():
     if len(data.validation):
         truth = data.labels[data.validation][:, splits.known_classes(data)].argmax(1)
         print(f"right on {len(truth)} held-back images: {np.mean(both.labels[n:] == truth):.4f}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

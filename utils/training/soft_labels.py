@@ -7,12 +7,16 @@
 No label is read. The features, float [N, 1280], are of the data set's images in the order in which it is loaded; the
 last line printed says what n_CLASSES is.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("utils.training.soft_labels")
+
 from typing import Literal
 
 import numpy as np
 from pydantic import PositiveFloat
 
-from utils import errors, files, settings
+from utils import files, settings
 from utils.base_settings import Own
 from utils.data import label_files, sets, soft_labels
 from utils.errors import UserError
@@ -48,7 +52,3 @@ def main():
     with files.whole(config.out) as file:
         np.savez_compressed(file, **found._asdict())
     print(f"{config.out}: {len(data.training)} images to learn from; set n_CLASSES={len(found.classes)}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

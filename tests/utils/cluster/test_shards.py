@@ -69,7 +69,7 @@ def test_a_shard_that_is_cut_while_it_is_written_has_no_name(tmp_path, monkeypat
         patched.setattr("os.remove", lambda path: None)  # as after kill -9
         with pytest.raises(KeyboardInterrupt):
             made(store, source)
-    (left,) = store.folder.glob("*.part")
+    (left,) = store.folder.glob(".part-codes-*")
     assert store.missing() == list(range(20))
     made(store, source)
     store.clear()
@@ -116,7 +116,7 @@ def test_what_something_else_made_is_refused(tmp_path):
     other = replace(store.head, made_of={**store.head.made_of, "checkpoint": "b"})
     with pytest.raises(UserError, match="was begun with checkpoint=a and now it is b; give another folder"):
         Store.begun(store.folder, other)
-    other.save(store.folder / shards.HEAD)
+    other.save(store.folder / shards.HEAD, over_input=True)
     with pytest.raises(UserError, match="00000-of-00020.parquet was not made with what .*database.npz says"):
         Shards(store.folder)
     with pytest.raises(UserError, match="holds no shards of codes"):

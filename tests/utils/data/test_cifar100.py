@@ -182,7 +182,7 @@ def server(server):
 def test_fetch_whole_then_nothing_more(server, folder, tmp_path_factory, capsys):
     root = tmp_path_factory.mktemp("new") / "cifar100"
     fetch(server, root)
-    assert complete(root) and f"CIFAR-100 is complete in {root / FOLDER}" in capsys.readouterr().out
+    assert complete(root) and f"CIFAR-100 is complete in {root}" in capsys.readouterr().out
     assert cifar100.load(root).source.sha256 == cifar100.load(folder).source.sha256
     fetch(server, root)
     fetch(server, folder)

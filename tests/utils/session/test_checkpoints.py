@@ -98,9 +98,13 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(session, tmp_path, monkeypatc
 
 def test_saving_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").touch()
-    for folder in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(UserError, match="could not be written"):
-            write(folder / "20.ckpt")
+    with pytest.raises(UserError, match="could not be written"):
+        write(tmp_path / "file" / "20.ckpt")
+
+
+def test_a_folder_that_was_taken_away_is_made_again(tmp_path):
+    written = write(tmp_path / "absent" / "20.ckpt")
+    assert equal(read(tmp_path / "absent" / "20.ckpt"), written) and names_in(tmp_path) == ["absent"]
 
 
 def test_delete_takes_one_checkpoint_alone(tmp_path):

@@ -10,6 +10,10 @@
 A folder gets the released program's two files, a .npz file the images' merged tags and their vectors. The way in which
 tags are merged is a reconstruction, see utils.data.tags.merging.
 """
+if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
+    from utils.errors import run
+    run("utils.data.tags.__main__")
+
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from config import WSDHQ
-from utils import errors, files, settings
+from utils import files, settings
 from utils.base_settings import Own
 from utils.data import sets
 from utils.data.tags import merging, released, tagging
@@ -99,7 +103,3 @@ def main():
         raise UserError(f"a control is kept in a .npz file, and out is {given.out}; let it end in .npz")
     elif given.out:
         released.write(Path(given.out), made, raw.names)
-
-
-if __name__ == "__main__":
-    errors.run(main)
