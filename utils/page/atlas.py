@@ -31,11 +31,11 @@ def atlas(database, path, seed):
     codes, inverse, *_ = distinct(chosen)
     points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
                      if len(codes) > 1 else np.zeros((1, 2), np.float32))[inverse]
-    whole = io.BytesIO()
-    np.savez(whole, places=places, points=points, made_of=made)
+    content = io.BytesIO()
     try:
         with files.whole(path, over_input=True) as file:
-            file.write(whole.getbuffer())
+            np.savez(content, places=places, points=points, made_of=made)
+            file.write(content.getbuffer())
     except UserError as error:
         print(f"The map is not kept: {error}")
     return places, points

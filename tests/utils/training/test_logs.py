@@ -1,10 +1,12 @@
 """What a training says, and how it is asked to stop."""
+import os
 import signal
+import sys
 
 import pytest
 
 from model.tf1 import tf
-from utils.training.logs import interrupts, scalars, write_scalars
+from utils.training.logs import interrupts, say, scalars, write_scalars
 
 
 def test_signals_only_ask():
@@ -19,6 +21,17 @@ def test_signals_only_ask():
     with pytest.raises(ZeroDivisionError), interrupts():
         1 / 0  # noqa: B018
     assert {each: signal.getsignal(each) for each in before} == before
+
+
+def test_a_training_that_nobody_reads_is_asked_to_stop(monkeypatch):
+    """Its line goes nowhere, and no exception comes of it, nor of the next ones."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stdout, interrupts() as interrupted:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        say("a")
+        assert interrupted() == signal.SIGPIPE
+        say("b")
 
 
 def test_scalars_can_be_read_back(tmp_path):
