@@ -32,7 +32,7 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own
-from utils.data import pictures
+from utils.data import pictures, relevance
 from utils.retrieval import by_tag, evaluation, metrics, own, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
@@ -191,7 +191,7 @@ def evaluate(config):
     else:
         labels, (picture,) = data.labels[place], pictures.of(data, [place], config.image_size)
         title = f"query {config.query}\n{by_tag.described(data, place)}"
-        right = [bool(np.any(data.labels[i] & labels)) for i in found]
+        right = relevance.sharing(labels, data.labels[found]).tolist()
         figure = f"retrieval_result_{config.query}.png"
         figures.ranked_list(figure, picture, title, shown, titles, right)
     stages.done("figure")
@@ -205,7 +205,7 @@ def draw_tag(config, data, tag, found, images, titles):
     Returns the figure's path."""
     name = str(data.tag_names[tag])
     figure = "retrieval_result_" + re.sub(r"[^\w-]+", "_", config.tag) + ".png"
-    right = [bool(data.tags[i, tag]) if data.tags[i].any() else None for i in found]
+    right = relevance.sharing([tag], data.tags[found]).tolist()
     figures.ranked_list(figure, None, f"tag\n{by_tag.shortened(name)}", images, titles, right)
     print(f"tag {name}: {sum(filter(None, right))} of the {len(found)} nearest images have it, as "
           f"{data.tags[data.gallery, tag].sum()} of {len(data.gallery)} in the gallery")

@@ -24,7 +24,7 @@ def test_a_classifier_is_trained_and_searched_by(data_dir, tmp_path, monkeypatch
         monkeypatch.setattr(sys, "argv", [script.__name__, *common, *arguments])
         script.main()
     said = capsys.readouterr().out
-    assert "test_accuracy: " in said and "accuracy: " in said and "codes of 4 bits" in said
+    assert "held_back_accuracy: " in said and "codes of 4 bits" in said
     found = evaluation.evaluate(from_command_line(None, common), tmp_path / "classifier.ckpt")
     assert found["distinct_codes"] <= 10
     assert float(said.split("classifier.ckpt mAP: ")[1][:6]) == pytest.approx(found["mAP"], abs=1e-4)

@@ -172,7 +172,7 @@ def _fitted(retrieval, fit, role="examples", coded_by=("n_bits",), added=False):
         return {f"{config.method}/{name}": array for name, array in fit(given.features(), given.labels, config).items()}
 
     return Method(draws=(role,), sample=None, losses=None, retrieval=retrieval,
-                  vectors=lambda features, config: features, check=_check_fitted, log=None, measure="held_back_mAP",
+                  vectors=lambda features, config: features, check=_check_fitted, log=None, measure="mAP",
                   coded_by=coded_by, distance="squared", added=added, fit=once, sees=shallow.unit_features)
 
 
@@ -186,12 +186,12 @@ def _deep(method, draws=("labelled",), **others):
     others: fields of Method."""
     return Method(draws=draws, sample=batches.by_epoch, losses=method.training_losses, retrieval=method.retrieval_graph,
                   vectors=lambda features, config: features, check=_check_fitted, log=_parts_log,
-                  measure="held_back_mAP", coded_by=("n_bits",), **others)
+                  measure="mAP", coded_by=("n_bits",), **others)
 
 
 _WSDHQ = Method(
     draws=("tagged",), sample=batches.by_epoch, losses=wsdhq.training_losses, retrieval=wsdhq.retrieval_graph,
-    vectors=lambda features, config: features, check=_check_wsdhq, log=_wsdhq_log, measure="held_back_mAP",
+    vectors=lambda features, config: features, check=_check_wsdhq, log=_wsdhq_log, measure="mAP",
     coded_by=("n_book", "bn_word", "dimension", "sweeps", "normalize"),
     optimise=functools.partial(training.training_graph, adam=functools.partial(training.tensorflows_adam, beta1=0.9)),
     added=True, targets="tags", fit=additive.fit)
@@ -200,15 +200,15 @@ METHODS = {
     "gpq": Method(
         draws=("labelled", "unlabelled"), sample=batches.afresh, losses=gpq.training_losses,
         retrieval=gpq.retrieval_graph, vectors=_intra_normalised, check=_check_gpq, log=_gpq_log,
-        measure="held_back_mAP", coded_by=("follow", "n_book", "len_code", "alpha")),
+        measure="mAP", coded_by=("follow", "n_book", "len_code", "alpha")),
     "classifier": Method(
         draws=("labelled",), sample=batches.by_epoch, losses=classifier.training_losses,
         retrieval=classifier.retrieval_graph, vectors=lambda features, config: features, check=_check_classifier,
-        log=_classifier_log, measure="test_accuracy", coded_by=("n_CLASSES",)),
+        log=_classifier_log, measure="accuracy", coded_by=("n_CLASSES",)),
     "spq": Method(
         draws=("training",), sample=batches.by_epoch, losses=spq.training_losses, retrieval=spq.retrieval_graph,
         vectors=lambda features, config: _unit(features), check=_check_spq,
-        log=lambda losses, config: f"loss: {losses.total:.4f}", measure="held_back_mAP",
+        log=lambda losses, config: f"loss: {losses.total:.4f}", measure="mAP",
         coded_by=("N_books", "N_words", "L_word", "variant", "init"), optimise=spq.optimise, views=2,
         distance="norms"),
     "wsdhq": _WSDHQ,

@@ -14,6 +14,15 @@ from utils.errors import UserError
 from utils.reading import matlab
 
 
+def sharing(wanted, has):
+    """Which images share a label or tag with what is wanted, a masked bool array [N].
+
+    wanted: bool [L], or the places of those wanted; has: bool [N, L], of the images. An image that has none at all is
+    masked, which `tolist` shows as None: nobody knows.
+    """
+    return np.ma.array(has[:, wanted].any(1), mask=~has.any(1))
+
+
 class SharedLabels:
     """A picture is relevant where it shares a label with the query.
 

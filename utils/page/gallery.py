@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from utils.data import pictures
+from utils.data import pictures, relevance
 from utils.data.data import Data
 from utils.errors import UserError
 from utils.reading.pictures import uploaded
@@ -31,7 +31,7 @@ class Gallery:
     queries: np.ndarray  # float32 [Q, d], the features of data.query
     size: int  # pixels a side that pictures are brought to
     about: dict[str, str]  # what the page's head says: method, checkpoint, mAP, seconds
-    word: Callable | None = None  # (str) -> (features float32 [d], bool [N]: who has it); None where there are no tags
+    word: Callable | None = None  # (str) -> (features float32 [d], bool [N]: who has it, as in `_answer`), or None
     find: Callable | None = None  # (queries float32 [Q, d], n) -> (D, I), as `search.search`; None for that itself
 
     @cached_property
@@ -96,24 +96,25 @@ class Gallery:
         each {number, picture, title, distance, right}, and `encoding`, None where
         the features were there, and `searching`, milliseconds.
 
-        right: bool [N], who is like the query; None where nobody knows. began: when encoding did, if it had to be.
+        right: bool [N], who is like the query, masked where nobody knows; None where nobody knows of any. began: when
+        encoding did, if it had to be.
         """
         encoded = time.perf_counter()
         asking = feature[np.newaxis]
         distances, places = self.find(asking, MOST) if self.find else search.search(self.database, asking, MOST)
-        known = self.labels[places[0]].any(1)
+        judged = [None] * len(places[0]) if right is None else right[places[0]].tolist()
         found = [{"number": int(i), "picture": f"gallery/{i}.png", "title": self._classes(self.data.gallery[i]),
-                  "distance": round(float(d), 4), "right": bool(right[i]) if right is not None and has else None}
-                 for d, i, has in zip(distances[0], places[0], known, strict=True)]
+                  "distance": round(float(d), 4), "right": one}
+                 for d, i, one in zip(distances[0], places[0], judged, strict=True)]
         return {"title": title, "picture": picture, "found": found,
                 "encoding": _milliseconds(encoded - began) if began else None,
                 "searching": _milliseconds(time.perf_counter() - encoded)}
 
     def _right(self, place):
-        """bool [N], who of the gallery shares a label with the image at `place` of the data, or None where it has none.
-        """
+        """Who of the gallery shares a label with the image at `place` of the data, as `relevance.sharing`; None where
+        it has none."""
         labels = self.data.labels[place]
-        return self.labels[:, labels].any(1) if labels.any() else None
+        return relevance.sharing(labels, self.labels) if labels.any() else None
 
     def _classes(self, place):
         classes = ", ".join(self.data.class_names[k] for k in np.flatnonzero(self.data.labels[place]))

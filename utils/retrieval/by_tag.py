@@ -4,7 +4,7 @@ import textwrap
 
 import numpy as np
 
-from utils.data import sets, splits
+from utils.data import relevance, sets, splits
 from utils.errors import UserError
 from utils.methods import METHODS
 
@@ -49,14 +49,14 @@ def feature(data, tag):
 
 
 def asking(data):
-    """(word) -> (what its tag asks by, float32 [D]; who of the gallery has it, bool [N]), which raises as `number`;
-    None where `data` has no tags."""
+    """(word) -> (what its tag asks by, float32 [D]; who of the gallery has it, as `relevance.sharing`), which raises as
+    `number`; None where `data` has no tags."""
     if data.tags is None:
         return None
 
     def by_word(word):
         tag = number(data, word)
-        return feature(data, tag), data.tags[data.gallery, tag]
+        return feature(data, tag), relevance.sharing([tag], data.tags[data.gallery])
     return by_word
 
 

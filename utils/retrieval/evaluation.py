@@ -59,13 +59,14 @@ def symmetric(database, query_codes, asked, config):
 
 
 def accuracy(encoder, data, config):
-    """Share of the held-back images whose code, a classifier's, is their class."""
+    """Share of the held-back images whose code, a classifier's, is their class, or with soft labels the likeliest of
+    the teacher's classes."""
     codes = encoder.codes(data.images, rows=data.validation)
     labels = data.labels[data.validation][:, splits.known_classes(data)]  # numbered as in training
     return float(np.mean(labels.any(1) & (labels.argmax(1) == codes[:, 0])))
 
 
-MEASURES = {"held_back_mAP": held_back_map, "test_accuracy": accuracy}
+MEASURES = {"mAP": held_back_map, "accuracy": accuracy}
 
 
 def evaluate(config, checkpoint, held_back=False):

@@ -29,10 +29,10 @@ class Task:
     bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
     batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
     of the whole training, which has no steps where a method is fitted alone; fits: whether it fits something otherwise
-    than by steps; measure: what is measured on held-back images; source: the data's; tags_sha256: of the tags and their
-    vectors, hexadecimal, or None. Raises UserError as the data set's
-    reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch, the
-    classes or the validation ask for more than there is.
+    than by steps; measure: the name of what is measured, of held-back images or of the data set's own test images;
+    source: the data's; tags_sha256: of the tags and their vectors, hexadecimal, or None. Raises UserError as the data
+    set's reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch,
+    the classes or the validation ask for more than there is.
     """
 
     def __init__(self, config):
@@ -71,7 +71,9 @@ class Task:
         if self.n_steps and self.batch_size < config.batch_size:
             print(f"batch_size is {config.batch_size}: a step has {self.batch_size}, all that is left beside the "
                   f"{held_back} held back")
-        self.measure, self.source = self._method.measure, data.source
+        whose = "test" if len(data.validation) else "held_back"
+        what = "teacher_agreement" if config.soft_labels else self._method.measure
+        self.measure, self.source = f"{whose}_{what}", data.source
 
     def indices(self, step):
         """int64 [n_batches, batch_size], the images of a step."""
@@ -98,7 +100,7 @@ class Task:
     def judge(self, session):
         """A function that measures the session's weights, as they are, on the held-back images: a float."""
         encoder = Encoder(self._config, session, like=self.images)
-        return lambda: MEASURES[self.measure](encoder, self._data, self._config)
+        return lambda: MEASURES[self._method.measure](encoder, self._data, self._config)
 
     def log_line(self, epoch, step, losses, rate):
         """What is printed every few steps."""

@@ -70,6 +70,7 @@ def test_a_task_learns_them_of_all_images_but_queries_and_held_back_ones(data, f
     task = Task(asked(file))
     seen = np.concatenate([task.indices(step)[0] for step in range(task.epoch_steps)])
     assert task.counts == [5900 - 100] and not np.isin(seen, data.query).any()
+    assert task.measure == "held_back_teacher_agreement"  # of training images, and no truth
     assert task.labels.shape == (6000, 15) and task.labels.dtype == np.float16
     np.testing.assert_allclose(task.labels[seen].astype(np.float32).sum(1), 1, rtol=5e-3)
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from utils.errors import UserError
 from utils.page.gallery import MOST, Gallery
+from utils.retrieval import by_tag
 from utils.retrieval.database import Database
 
 
@@ -60,6 +61,17 @@ def test_a_word_asks_by_what_the_method_makes_of_it(sample):
     assert all(one["right"] == has[one["number"]] for one in answer["found"])
     with pytest.raises(UserError, match="learns from no tags"):
         gallery(sample).by_word("horse")
+
+
+def test_right_and_wrong_of_a_word_are_by_tags_as_in_a_ranked_list(sample):
+    """An image without a tag is neither, one without a label may be either."""
+    shown = sample.gallery[::len(sample.gallery) // 400][:400]
+    data = sample._replace(tags=np.zeros((len(sample.images), 2), bool), tag_names=np.array(["a", "b"]),
+                           tag_vectors=np.eye(2, 12, dtype=np.float32), labels=np.zeros_like(sample.labels))
+    data.tags[shown[::4], 0], data.tags[shown[1::4], 1] = True, True
+    found = gallery(data, word=by_tag.asking(data._replace(gallery=shown))).by_word("a")["found"]
+    assert [one["right"] for one in found] == [{0: True, 1: False}.get(one["number"] % 4) for one in found]
+    assert {one["right"] for one in found} == {True, False, None}
 
 
 @pytest.mark.parametrize("content, said", [

@@ -95,6 +95,7 @@ def test_a_batch_of_pretraining_must_fit(cifar100_dir):
 def test_accuracy_on_the_test_images(cifar100_dir, session):
     """A network whose last layer only has a bias says one class; the accuracy is that class's share."""
     task = pretraining(cifar100_dir)
+    assert task.measure == "test_accuracy"
     judge = task.judge(session)
     session.run(tf.global_variables_initializer())
     weights = {v.op.name: v for v in tf.global_variables()}
