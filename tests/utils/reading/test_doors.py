@@ -15,16 +15,13 @@ DOORS = {  # what opens a file: who may; database.py writes .npz, machine.py rea
     "Image.open": ("utils/reading/pictures.py",),
     "read_index": (), "read_index_binary": (), "deserialize_index": (),
     "pickle.load": (), "pickle.loads": (), "pickle.Unpickler": (), "pickle._Unpickler": ("utils/reading/pickles.py",),
-    "read_csv": ("utils/reading/tables.py",), "read_table": ("utils/reading/tables.py",)}
-LATER = {  # who still opens files by itself: to become empty
-    "read_csv": ("utils/data/tables.py",),
-    "read_table": ("utils/cluster/shards.py", "utils/data/embeddings.py", "utils/data/tables.py")}
+    "read_csv": ("utils/reading/tables.py",), "read_table": (), "ParquetFile": ("utils/reading/tables.py",)}
 
 
 def sources():
-    """The product's files, but for what is to go."""
+    """The product's files."""
     files = [*ROOT.glob("*.py"), *(file for folder in ("model", "utils") for file in (ROOT / folder).rglob("*.py"))]
-    return {str(file.relative_to(ROOT)): file for file in files if "accelerate" not in file.parts}
+    return {str(file.relative_to(ROOT)): file for file in files}
 
 
 @functools.cache
@@ -46,7 +43,7 @@ def _names(file):
 @pytest.mark.parametrize("name", DOORS)
 def test_only_its_reader_opens_a_kind_of_file(name):
     using = {path for path, file in sources().items() if name in calls(file)}
-    assert using <= {*DOORS[name], *LATER.get(name, ())}
+    assert using <= set(DOORS[name])
 
 
 def test_the_scan_sees_each_way_of_calling(tmp_path):
