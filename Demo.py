@@ -32,7 +32,7 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own
-from utils.data import pictures, relevance
+from utils.data import pictures, relevance, sets
 from utils.retrieval import by_tag, evaluation, metrics, own, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
@@ -174,7 +174,8 @@ def evaluate(config):
         if config.serve:
             about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
                      "mAP": f"{mean:.4f}", "data": data.source.name, "seconds": str(stages)}
-            gallery = page.Gallery(data, database, encoder, queries, config.image_size, about, by_tag.asking(data))
+            gallery = page.Gallery(data, database, encoder, queries, config.image_size, about, by_tag.asking(data),
+                                   sets.SETS[config.dataset].prepare)
             return page.serve(gallery, listening, beside(config, checkpoint, "map"), config.seed,
                               config.token)
 
@@ -229,8 +230,8 @@ def search_own(config):
         score = own.scored(config)
         print_means(f"{score.checkpoint}, {config.database}", score.means)
         return print(f"{score.queries} queries, {score.gallery} gallery images, {score.left_out} others left out")
-    asking = own.asked_for(config)
     database, find, checkpoint, config = own.opened(config)
+    asking = own.asked_for(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
     distances, places = find(feature[np.newaxis], SHOWN)
@@ -254,7 +255,7 @@ def serve_own(config):
         about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
                  "data": config.database}
         gallery = page.Gallery(data, database, encoder, np.empty((0, 0), np.float32), config.image_size, about,
-                               find=find)
+                               prepare=sets.SETS[config.dataset].prepare, find=find)
         page.serve(gallery, listening, f"{config.database.rstrip('/')}.map.npz", config.seed, config.token)
 
 

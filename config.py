@@ -186,6 +186,11 @@ class Config(Settings):
         classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
         return weights | size | classes
 
+    @property
+    def takes(self) -> int:
+        """Pixels a side that the backbone sees of a photograph."""
+        return self.input_side if self.backbone in LITE else 32 if self.backbone in SMALL else 256
+
     @model_validator(mode="before")
     @classmethod
     def _with_implied(cls, given):

@@ -66,7 +66,9 @@ class Options(Own):
 
 def write_features(config):
     """Write what `feature_file.kept` sees in the pictures, or else in those of the data set."""
-    images = lazy.read_readable(config.images, config.image_size) if config.images else sets.load(config).images
+    config = sets.for_own_pictures(config) if config.images else config
+    images = (lazy.read_readable(config.images, config.image_size, sets.SETS[config.dataset].prepare) if config.images
+              else sets.load(config).images)
     features = feature_file.kept(config.out, images, config, mirrored=config.mirrored)
     print(f"{config.out}: features {list(features.shape)} of {config.backbone}, {features.dtype}")
 
@@ -111,9 +113,9 @@ def main():
     if shards:
         return write_shards(config)
     vectors = config.backbone == "embeddings"
-    images, names = ((embeddings.read_vectors(config.images), None) if vectors
-                     else lazy.read_all(config.images, config.image_size, leave_out=True))
     checkpoint, config = folder.chosen(config)
+    images, names = ((embeddings.read_vectors(config.images), None) if vectors else
+                     lazy.read_all(config.images, config.image_size, True, sets.SETS[config.dataset].prepare))
     files.check_target(config.out)
     unfinished = f"{config.out}.encoded.npy"
     with tf.Graph().as_default(), machine.session(config) as session:

@@ -1,22 +1,31 @@
 """WSDHQ from pictures and tags on disk to an mAP, by the scripts' own way."""
+import json
 import sys
+import tarfile
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, arrays
 from made_up_pictures import corel
 
+import Demo
+import encode
 import train
 from config import WSDHQ
+from model.tf1 import tf
 from utils.data import __main__ as command
 from utils.data import joined, sets
 from utils.errors import UserError
 from utils.retrieval import evaluation
+from utils.retrieval import own as own_database
+from utils.retrieval.encoder import Encoder
 from utils.settings import from_command_line
+from utils.training import folder
 from utils.training.task import Task
 
 
-def test_a_training_on_pictures_and_their_tags(tmp_path):
+def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):
+    """And the same pictures as a user's own, which are prepared as those that it was trained on."""
     config = from_command_line(train.Options, [
         "--method=wsdhq", "--dataset=corel5k", f"--data_dir={corel(tmp_path)}", "--image_size=32", "--dimension=8",
         "--batch_size=14", "--iterations=5", "--n_book=1", "--bn_word=2", "--update_epochs=1", "--tag_drop=0.1",
@@ -28,6 +37,21 @@ def test_a_training_on_pictures_and_their_tags(tmp_path):
     assert train.train(config, task)
     found = evaluation.evaluate(config, str(config.final_checkpoint))
     assert found["queries"] == 6 and found["gallery"] == 30 and 0 < found["mAP"] <= 1
+    with tarfile.open(tmp_path / "images.tar") as archive:
+        archive.extractall(tmp_path / "own", filter="data")
+    small = ["--method=wsdhq", "--dimension=8", "--n_book=1", "--bn_word=2",
+             f"--model_load_path={config.final_checkpoint}"]
+    monkeypatch.setattr(sys, "argv", ["", *small, f"--images={tmp_path}/own", f"--out={tmp_path}/codes.npz"])
+    encode.main()
+    own, row = arrays(tmp_path / "codes.npz"), {name: row for row, name in enumerate(data.names)}
+    assert own["names"].tolist() == sorted(row) and json.loads(str(own["made_of"]))["prepared"] == "squashed"
+    with tf.Graph().as_default(), tf.Session() as session:
+        features, codes = Encoder(config, session, str(config.final_checkpoint))(data.images)
+    places = [row[name] for name in own["names"]]
+    np.testing.assert_allclose(own["features"], features[places], atol=1e-5)
+    np.testing.assert_array_equal(own["codes"], codes[places])
+    asked = from_command_line(Demo.Options, [*small, f"--image={tmp_path}/own/test/1050.jpeg"])
+    np.testing.assert_array_equal(own_database.asked_for(folder.chosen(asked)[1]), data.images[row["test/1050.jpeg"]])
 
 
 @pytest.mark.parametrize("method, has_tags", [("wsdhq", True), ("gpq", False)])

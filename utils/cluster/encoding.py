@@ -13,7 +13,7 @@ from model.tf1 import tf
 from utils import files
 from utils.cluster.shards import Store, parquet, size_for
 from utils.cluster.work import Source, here, on_ray
-from utils.data import embeddings, pictures
+from utils.data import embeddings, pictures, sets
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder, made_of
 from utils.session import machine
@@ -30,7 +30,8 @@ class Recipe(NamedTuple):
     def of(cls, config, checkpoint):
         """The Recipe for `config.images`. checkpoint: a path, and settings as `folder.chosen` gives them."""
         kind = all_settings.METHODS[config.method]
-        source = Source(Path(config.images).resolve(), 0 if config.backbone == "embeddings" else config.image_size)
+        source = Source(Path(config.images).resolve(), 0 if config.backbone == "embeddings" else config.image_size,
+                        prepare=sets.SETS[config.dataset].prepare)
         settings = config.model_dump(mode="json", include=set(kind.model_fields))
         return cls(source, settings, str(Path(checkpoint).resolve()))
 

@@ -6,6 +6,7 @@ shard of a worker that died is given to another.
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +24,12 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # a
 
 class Source(NamedTuple):
     """What is encoded: the folder of pictures or the .npy file at `path`; side: of the square that a picture is brought
-    to, or 0 where the file holds vectors; threads: that decode, None for one a core."""
+    to by `prepare`, or 0 where the file holds vectors; threads: that decode, None for one a core."""
 
     path: Path
     side: int
     threads: int | None = None
+    prepare: Callable = cropped
 
     def array(self):
         """What the .npy file holds, mapped."""
@@ -46,7 +48,7 @@ class Source(NamedTuple):
                 yield self._pictures(names[first:first + READ])
 
     def _pictures(self, names):
-        images = lazy.Pictures(lazy.Below(self.path, names), self.side, cropped, True, self.threads)
+        images = lazy.Pictures(lazy.Below(self.path, names), self.side, self.prepare, True, self.threads)
         read, faults = images[:], dict(sorted(images.faults.items()))
         kept = ~np.isin(np.arange(len(names)), list(faults))
         return read[kept], np.array(names, str)[kept], list(faults.values())

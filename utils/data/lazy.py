@@ -103,26 +103,26 @@ class Pictures:
         return found.hexdigest()
 
 
-def read_all(source, size, leave_out=False):
+def read_all(source, size, leave_out=False, prepare=cropped):
     """Every picture of a folder and its subfolders, in the order of their paths, or an array file.
 
-    source: a folder, or a .npy file of uint8 [N, size, size, 3]. leave_out: of `Pictures`. Returns (what stands for
-    uint8 [N, size, size, 3], names str [N], paths from the folder, or None for an array). Raises UserError where there
-    is nothing to read or something else is found.
+    source: a folder, or a .npy file of uint8 [N, size, size, 3]. leave_out: of `Pictures`, and prepare, its `decode`.
+    Returns (what stands for uint8 [N, size, size, 3], names str [N], paths from the folder, or None for an array).
+    Raises UserError where there is nothing to read or something else is found.
     """
     if not Path(source).is_dir():
         return pictures.read_array(source, size), None
     names = pictures.below(source)
-    return Pictures(Below(source, names), size, cropped, leave_out), names
+    return Pictures(Below(source, names), size, prepare, leave_out), names
 
 
-def read_readable(source, size):
+def read_readable(source, size, prepare=cropped):
     """The images of `read_all` alone, without the pictures that cannot be read, which are named as by `readable`."""
-    images, names = read_all(source, size)
+    images, names = read_all(source, size, prepare=prepare)
     if names is None:
         return images
     names = names[readable(Below(source, names), names, str(source))]
-    return Pictures(Below(source, names), size, cropped)
+    return Pictures(Below(source, names), size, prepare)
 
 
 def readable(stored, names, title):

@@ -1,11 +1,14 @@
 """The data sets: one row for each, and the only list of them."""
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from utils import files
-from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, own_folder
+from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, lazy, own_folder
+from utils.data.pictures import tell
 from utils.data.tags import tagging
 from utils.errors import UserError
+from utils.reading.pictures import cropped, squashed
 
 
 class DataSet(NamedTuple):
@@ -13,6 +16,7 @@ class DataSet(NamedTuple):
     load: Callable  # (config) -> Data
     fetch: Callable | None = None  # (data_dir) gets the official archive, verified; None for a user's own
     raw_tags: Callable | None = None  # (config, data) -> RawTags of its images, or None where it has none
+    prepare: Callable = cropped  # how its pictures, and a user's own for what is trained on them, become squares
 
 
 def _lists(name, other):
@@ -25,7 +29,7 @@ def _lists(name, other):
     def raw_tags(config, data):
         return image_lists.raw_tags(config.data_dir, name, data) if image_lists.there(config.data_dir, name) else None
 
-    return DataSet(load, raw_tags=raw_tags)
+    return DataSet(load, raw_tags=raw_tags, prepare=squashed)
 
 
 def _vectors(config):
@@ -46,7 +50,8 @@ SETS = {
                        cifar10.fetch, lambda config, data: keywords.raw_tags(config.data_dir)),
     "cifar100": DataSet(lambda config: cifar100.load(config.data_dir), cifar100.fetch),
     "corel5k": DataSet(lambda config: corel5k.load(config.data_dir, config.truth, config.image_size),
-                       raw_tags=lambda config, data: corel5k.raw_tags(config.data_dir, data, config.truth)),
+                       raw_tags=lambda config, data: corel5k.raw_tags(config.data_dir, data, config.truth),
+                       prepare=squashed),
     "flickr25k": _lists("flickr25k", flickr.load_mirflickr),
     "nus-wide": _lists("nus-wide", flickr.load_nuswide),
     "folder": DataSet(lambda config: own_folder.load(config.data_dir, config.seed, config.image_size,
@@ -71,10 +76,40 @@ def load(config, tags=False):
         raise UserError(f"dataset is {config.dataset} and backbone {config.backbone}, but vectors and a network on "
                         "vectors belong together; set embeddings to a file of vectors, or neither")
     data = SETS[config.dataset].load(config)
+    if isinstance(data.images, lazy.Pictures):
+        _tell_of_small(config)
     if data.images.ndim == 4 and data.images.shape[1] != config.image_size:
         raise UserError(f"image_size is {config.image_size}, but the images of {data.source.name} have "
                         f"{data.images.shape[1]} pixels a side; set image_size to that")
     return tagging.tagged(data, raw_tags(config, data), config) if tags else data
+
+
+def for_own_pictures(config, trained=None):
+    """`config` with the size, and the data set whose way it is, by which a user's own pictures are prepared.
+
+    Args:
+        trained: the JSON-able settings that the checkpoint was trained with, or None: then the size is what the
+            backbone takes, 256 at least of a large one, and an array's stays its own. image_size counts first where it
+            was given.
+    """
+    implied = config.implied({name: getattr(config, name) for name in config.model_fields_set})
+    given = "image_size" in config.model_fields_set and config.image_size != implied.get("image_size")
+    size, array = config.image_size, Path(getattr(config, "images", "")).is_file()
+    if trained and not given:
+        size = trained["image_size"]
+    elif not given and not array:
+        size = config.takes if config.takes == 32 else max(256, config.takes)
+    config = config.model_copy(update={"image_size": size, **({"dataset": trained["dataset"]} if trained else {})})
+    if not array:
+        _tell_of_small(config)
+    return config
+
+
+def _tell_of_small(config):
+    """Say on stderr where photographs are brought to fewer pixels than the backbone takes."""
+    if config.image_size < config.takes and config.backbone != "embeddings":
+        tell(f"pictures are brought to {config.image_size} pixels a side and {config.backbone} takes {config.takes}: "
+             f"detail is lost; set image_size={config.takes} where nothing is trained yet")
 
 
 def raw_tags(config, data):

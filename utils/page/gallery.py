@@ -12,7 +12,7 @@ from PIL import Image
 from utils.data import pictures, relevance
 from utils.data.data import Data
 from utils.errors import UserError
-from utils.reading.pictures import uploaded
+from utils.reading.pictures import cropped, uploaded
 from utils.retrieval import search
 from utils.retrieval.database import Database
 
@@ -32,6 +32,7 @@ class Gallery:
     size: int  # pixels a side that pictures are brought to
     about: dict[str, str]  # what the page's head says: method, checkpoint, mAP, seconds
     word: Callable | None = None  # (str) -> (features float32 [d], bool [N]: who has it, as in `_answer`), or None
+    prepare: Callable = cropped  # how pictures become squares, of utils.reading.pictures
     find: Callable | None = None  # (queries float32 [Q, d], n) -> (D, I), as `search.search`; None for that itself
 
     @cached_property
@@ -65,7 +66,7 @@ class Gallery:
         if not self.takes_pictures:
             raise UserError("this gallery is of vectors, and no picture can be searched for; choose a query")
         began = time.perf_counter()
-        picture = DECODERS.submit(uploaded, file, name, self.size).result()
+        picture = DECODERS.submit(uploaded, file, name, self.size, self.prepare).result()
         (feature,), _ = self.encode(picture[np.newaxis])
         return self._answer(feature, None, name, None, began)
 

@@ -8,8 +8,10 @@ from tqdm import tqdm
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from utils import files
+from utils.data import sets
 from utils.errors import UserError
 from utils.methods import METHODS
+from utils.reading.pictures import squashed
 from utils.retrieval.database import Database
 from utils.session import checkpoints, machine
 
@@ -159,4 +161,6 @@ def made_of(config, checkpoint, data=None):
     if data is not None:
         settings |= {"protocol": config.protocol, "known_classes": list(config.known_classes), "truth": config.truth,
                      "data": data.source.sha256}
+    elif sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
+        settings["prepared"] = "squashed"
     return {"checkpoint": checkpoints.fingerprint(checkpoint), **settings}

@@ -9,7 +9,6 @@ from utils.cluster import searching
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
 from utils.errors import UserError
-from utils.reading.pictures import cropped
 from utils.retrieval import evaluation, metrics
 from utils.retrieval.database import reconstruct
 from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
@@ -22,7 +21,7 @@ BLOCK = 1000  # pictures or vectors that are compared at once
 def asked_for(config):
     """What the user asks for: a picture, uint8 [H, W, 3], or with a network on vectors a vector, float [D]."""
     if config.backbone != "embeddings":
-        return pictures.read(config.image, config.image_size)
+        return pictures.read(config.image, config.image_size, sets.SETS[config.dataset].prepare)
     vectors = embeddings.read_vectors(config.image)
     if len(vectors) != 1:
         raise UserError(f"{config.image} holds {len(vectors)} vectors; give one to search for, [1, D]")
@@ -151,7 +150,8 @@ def data(database, config):
     UserError where it is of a data set, and where an array is gone, or has no longer as many pictures or vectors."""
     source, n = _source(database, config), len(database.codes)
     images = (_array(database, config) if database.names is None else
-              lazy.Pictures(lazy.Below(source, database.names), config.image_size, cropped))
+              lazy.Pictures(lazy.Below(source, database.names), config.image_size,
+                            sets.SETS[config.dataset].prepare))
     nobody = np.empty(0, np.int32)
     return Data(images, np.empty((n, 0), bool), query=nobody, labelled=nobody, unlabelled=nobody,
                 gallery=np.arange(n, dtype=np.int32), validation=nobody, class_names=(), source=Source(source.name),

@@ -8,6 +8,7 @@ from pathlib import Path
 from model.backbones import NETWORKS
 from model.tf1 import tf
 from utils import files, settings
+from utils.data import sets
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -125,7 +126,8 @@ def chosen(config, source=None):
 
     The checkpoint is `model_load_path` where it was given, else the newest finished training, else the shipped example;
     says which, where it was not given. Settings that decide codes beside it, as GPQ's `follow`, are those that it was
-    trained with, unless the command line or an edit of config.py says others. Raises UserError as `check_use`.
+    trained with, unless the command line or an edit of config.py says others; so is how a user's own pictures, for
+    which there is no `source`, are prepared. Raises UserError as `check_use`.
     """
     usual = settings.released(type(config))
     path = config.checkpoint
@@ -135,8 +137,10 @@ def chosen(config, source=None):
               else f"Searching by {config.checkpoint}: no training of these settings is finished in "
                    f"{config.model_save_path}")
         path = path or config.checkpoint
-    check_use(path, config, source)
     kept = about(path)
+    if source is None and config.backbone != "embeddings":
+        config = sets.for_own_pictures(config, kept and settings.completed(kept["settings"], type(config)))
+    check_use(path, config, source)
     if kept is None:
         return path, config
     left_out = {name for name in METHODS[config.method].coded_by if name not in USE | config.model_fields_set

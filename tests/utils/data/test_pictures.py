@@ -97,4 +97,4 @@ def test_a_ranked_list_frames_right_and_wrong(tmp_path):
     assert _has(mixed, figures.RIGHT) and _has(mixed, figures.WRONG) and not _has(mixed, figures.UNKNOWN)
     assert _has(unknown, figures.UNKNOWN) and not _has(unknown, figures.RIGHT)
     with pytest.raises(UserError, match="cannot be written"):
-        figures.ranked_list(tmp_path / "nowhere" / "list.png", images[0], "", [], [], [])
+        figures.ranked_list(tmp_path / "list.png" / "list.png", images[0], "", [], [], [])

@@ -8,8 +8,11 @@ import pytest
 from forgery import published
 from split_rule import ORDER, SAMPLE
 
+import encode
 from utils.data import __main__ as command
 from utils.data import archives, cifar10, sets
+from utils.data.pictures import tell
+from utils.settings import from_command_line
 
 
 def test_cifar10_by_its_settings():
@@ -56,6 +59,29 @@ def test_command_ends_in_one_sentence(tmp_path, module, arguments, monkeypatch, 
     said = capsys.readouterr().err
     assert ended.value.code == 2 and said.count("\n") == 1
     assert ("Cannot write" if "fetch" in arguments else "no folder nowhere") in said
+
+
+@pytest.mark.parametrize("arguments, trained, size", [
+    ([], None, 32), (["--backbone=efficientnet_lite0"], None, 256), (["--backbone=gist"], None, 256),
+    (["--backbone=efficientnet_lite0", "--input_side=300"], None, 300), (["--method=spq"], None, 32),
+    (["--backbone=cnn_f", "--image_size=32"], None, 32), (["--dataset=folder", "--backbone=gist"], None, 256),
+    (["--backbone=efficientnet_lite0"], {"image_size": 32, "dataset": "cifar10"}, 32),
+    (["--dataset=folder", "--backbone=gist"], {"image_size": 64, "dataset": "nus-wide"}, 64),
+    (["--image_size=48"], {"image_size": 64, "dataset": "folder"}, 48)])
+def test_ones_own_pictures_are_prepared_for_the_network_that_sees_them(arguments, trained, size, capsys):
+    """As they were in its training, or by what the network takes; a size that is given counts, and a small one is said.
+    """
+    tell.cache_clear()
+    config = sets.for_own_pictures(from_command_line(encode.Options, ["--n_CLASSES=2", *arguments]), trained)
+    assert config.image_size == size and (trained is None or config.dataset == trained["dataset"])
+    said = capsys.readouterr().err
+    assert ("detail is lost; set image_size=" in said) == (size < config.takes)
+
+
+def test_an_array_of_ones_own_keeps_its_size(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    given = [f"--images={tmp_path}/a.npy", "--backbone=efficientnet_lite0"]
+    assert sets.for_own_pictures(from_command_line(encode.Options, given)).image_size == 32
 
 
 def test_another_data_sets_command_is_refused(monkeypatch, capsys):
