@@ -49,4 +49,5 @@ def test_a_shipped_checkpoints_card_says_what_its_cell_measured(bits):
     card = (ROOT / "models" / f"{bits}bits_example.md").read_text()
     for what in ("mAP", "unquantised_mAP"):
         assert f"{cell['evaluation'][what]:.4f}" in card
-    assert f"{cell['evaluation']['distinct_codes']:,}" in card and f"{made['step']} steps" in card
+    assert f"{cell['evaluation']['distinct_codes']:,}" in card and f"{made['step']:,} steps" in card
+    assert made["losses"] == cell["training"]["losses"]
