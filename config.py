@@ -630,8 +630,8 @@ class WSDHQ(Codebooks):
     dimension: PositiveInt = 300
     """Numbers in a tag's vector, and so in a feature, D."""
 
-    n_book: Annotated[int, Field(ge=1, le=4)] = 4
-    """Codebooks, M, whose words are added. 1 to 4; of 8 bits each they make codes of 8, 16, 24, 32 bits."""
+    n_book: PositiveInt = 4
+    """Codebooks, M, whose words are added. 1 or more; 1 to 4 of 8 bits each make codes of 8, 16, 24, 32 bits."""
 
     margin_rule: Literal["adaptive", "fixed"] = "adaptive"
     """How much nearer an image's tag must be than another: the more, the farther these two are apart, or `margin`."""

@@ -51,6 +51,7 @@ class Data(NamedTuple):
     tags: np.ndarray | None = None  # bool [N, T], what people wrote under each image, merged
     tag_vectors: np.ndarray | None = None  # float32 [T, D], the words' vectors
     tag_names: np.ndarray | None = None  # str [T]
+    untagged: bool = False  # whether training by tags takes images without one too, as WSDHQ's release does
 
     @property
     def training(self):
@@ -65,8 +66,11 @@ class Data(NamedTuple):
 
     @property
     def tagged(self):
-        """What a method may learn from tags by: those of `training` that have one, int32, ascending."""
-        return self.training[:0] if self.tags is None else self.training[self.tags[self.training].any(1)]
+        """What a method may learn from tags by: those of `training` that have one, or with `untagged` all, int32,
+        ascending."""
+        if self.tags is None:
+            return self.training[:0]
+        return self.training if self.untagged else self.training[self.tags[self.training].any(1)]
 
 
 def digest(images, labels):

@@ -36,7 +36,8 @@ def load(data_dir, name, side=256):
     """Read the set `name`, a key of RAW, with pictures of `side` x `side` pixels.
 
     Returns `Data`: test is query, database gallery, train unlabelled, and none is labelled; a picture of several lists
-    is there once, and one of train alone has no label. Raises UserError where a list is absent, of another length than
+    is there once, and one of train alone has no label. All of train is trained on, with a tag or without, as in the
+    release. Raises UserError where a list is absent, of another length than
     its labels, or damaged, and where no picture can be read. Pictures that cannot be read are named, and left out.
     """
     folder, pictures = Path(data_dir, "data", name), Path(data_dir, "datasets", name)
@@ -58,7 +59,7 @@ def load(data_dir, name, side=256):
     digest.update(str([stored[row].path.stat().st_size for row in np.flatnonzero(keep)]).encode())
     return Data(lazy.Pictures([stored[row] for row in np.flatnonzero(keep)], side), labels[keep], query=query,
                 labelled=query[:0], unlabelled=train, gallery=gallery, validation=query[:0],
-                class_names=tuple(map(str, range(labels.shape[1]))), names=names[keep],
+                class_names=tuple(map(str, range(labels.shape[1]))), names=names[keep], untagged=True,
                 source=Source(name, "all", digest.hexdigest(), "lists as of WSDHQ's released program"))
 
 

@@ -163,4 +163,4 @@ def made_of(config, checkpoint, data=None):
                      "data": data.source.sha256}
     elif sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
         settings["prepared"] = "squashed"
-    return {"checkpoint": checkpoints.fingerprint(checkpoint), **settings}
+    return {"checkpoint": checkpoints.fingerprint(checkpoint, config), **settings}

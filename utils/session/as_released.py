@@ -1,7 +1,7 @@
 """Write a checkpoint as its method's release does, for those who use the release's code.
 
     python -m utils.session.as_released --method=spq --out=32bits.pth    # of what Demo.py --method=spq searches by
-    python -m utils.session.as_released --method=wsdhq --backbone=alexnet --out=flickr.npy
+    python -m utils.session.as_released --method=wsdhq --dataset=flickr25k --backbone=alexnet --out=flickr.npy
 
 The other way needs no command: Demo.py and encode.py take a .pth or .npy of a release as model_load_path.
 """
@@ -32,7 +32,7 @@ def main():
         raise errors.UserError(f"backbone is {config.backbone}, and the release has {backbone} alone; set "
                                f"backbone={backbone}")
     path, config = folder.chosen(config)
-    tensors = checkpoints.reader(path)
+    tensors = checkpoints.reader(path, config)
     shapes = tensors.get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)
     write(config.out, {name: tensors.get_tensor(name) for name in shapes if checkpoints.is_weight(name)})

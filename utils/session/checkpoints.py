@@ -55,12 +55,12 @@ def delete(path):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def reader(path):
-    """A reader of the checkpoint `path`, TensorFlow's, a .pth of SPQ's release or a .npy of WSDHQ's: it has
-    TensorFlow's `get_variable_to_shape_map` and `get_tensor`. Raises UserError where it is absent, incomplete or
-    damaged."""
+def reader(path, config=None):
+    """A reader of the checkpoint `path`, TensorFlow's, a .pth of SPQ's release or a .npy of WSDHQ's, which needs tag
+    vectors that `config` may tell of: it has TensorFlow's `get_variable_to_shape_map` and `get_tensor`. Raises
+    UserError where it is absent, incomplete or damaged."""
     if Path(path).suffix in RELEASES:
-        return RELEASES[Path(path).suffix](path)
+        return RELEASES[Path(path).suffix](path, config)
     files.tidy(Path(path).parent)  # a save that was killed may have left some of its files without their names
     there = [os.path.exists(f"{path}{part}") for part in PARTS]
     if not any(there):
@@ -95,7 +95,7 @@ def restore(session, path, variables, config):
 
 def _values(path, variables, config):
     """{variable: array} of the checkpoint `path`, as `restore` loads them."""
-    tensors = reader(path)
+    tensors = reader(path, config)
     shapes = tensors.get_variable_to_shape_map()
     METHODS[config.method].check(path, shapes, config)
     needed = {variable.op.name: variable.shape.as_list() for variable in variables}
@@ -119,11 +119,10 @@ def assign(session, values):
                 {variable.initializer.inputs[1]: value for variable, value in values.items()})
 
 
-def fingerprint(path):
-    """The SHA-256 of a checkpoint's weights file, as hexadecimal text."""
-    reader(path)
-    file = Path(path if Path(path).suffix in RELEASES else f"{path}{PARTS[0]}")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def fingerprint(path, config=None):
+    """The SHA-256 of a checkpoint's weights file, and of the tag vectors that a .npy codes by, as hexadecimal text."""
+    parts = getattr(reader(path, config), "files", [f"{path}{PARTS[0]}"])
+    return hashlib.sha256(b"".join(Path(part).read_bytes() for part in parts)).hexdigest()
 
 
 def first_line(error):

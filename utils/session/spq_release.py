@@ -59,8 +59,8 @@ class Reader:
     Raises UserError as `torch_files.read`.
     """
 
-    def __init__(self, path):
-        self._arrays = variables(torch_files.read(path))
+    def __init__(self, path, config=None):
+        self._arrays, self.files = variables(torch_files.read(path)), [path]
 
     def get_variable_to_shape_map(self):
         return {name: list(array.shape) for name, array in self._arrays.items()}

@@ -1,7 +1,8 @@
 """The .npy files of WSDHQ's release under this project's names: `alexnet.npy`, and trained checkpoints.
 
 Each is a pickled dict: `conv1` to `conv5`, `fc6`, `fc7` and, of a checkpoint, `fc8` are [weights, bias], `C` is the
-codebooks, [M * 256, 300]. The tag vectors, which coding needs, are not in it: FinalTagEmbs.txt must lie beside it.
+codebooks, [M * 256, 300]. The tag vectors, which coding needs, are not in it: FinalTagEmbs.txt must lie beside it, or
+where the release has it, in data/NAME/tags.
 """
 import os
 from pathlib import Path
@@ -52,16 +53,22 @@ def write(path, variables):
 class Reader:
     """Reads a checkpoint of WSDHQ's release as TensorFlow's reader reads its own.
 
-    Raises UserError as `read`, and where the tag vectors beside it are absent or of another length.
+    The tag vectors lie beside it, or else in the files of `config`'s data set. files: all that it was read from. Raises
+    UserError as `read`, and where the tag vectors are absent or of another length.
     """
 
-    def __init__(self, path):
-        self._arrays, beside = read(path), Path(path).with_name(TAG_VECTORS)
+    def __init__(self, path, config=None):
+        self._arrays, self.files = read(path), [path]
         if "wsdhq/C" not in self._arrays:
             return
-        vectors = documents.numbers(beside, "table of tag vectors", f"copy the one by which {path} codes there")
+        tags = beside = Path(path).with_name(TAG_VECTORS)
+        if config is not None and not beside.exists():
+            tags = Path(config.data_dir, "data", config.dataset, "tags", TAG_VECTORS)
+            tags = tags if tags.exists() else beside
+        self.files.append(tags)
+        vectors = documents.numbers(tags, "table of tag vectors", f"copy the one by which {path} codes there")
         if vectors.shape[1] != self._arrays["wsdhq/C"].shape[1]:
-            raise UserError(f"{beside} has vectors of {vectors.shape[1]} numbers and {path} words of "
+            raise UserError(f"{tags} has vectors of {vectors.shape[1]} numbers and {path} words of "
                             f"{self._arrays['wsdhq/C'].shape[1]}; copy the one that belongs to it there")
         self._arrays["wsdhq/G"] = vectors.T @ vectors
 

@@ -7,6 +7,7 @@ from published import folder
 from config import WSDHQ
 from utils.data import flickr, sets
 from utils.errors import UserError
+from utils.training.task import Task
 
 
 def config(root, **settings):
@@ -16,19 +17,24 @@ def config(root, **settings):
 def test_the_released_programs_files(tmp_path):
     data = sets.load(config(lists(tmp_path)), tags=True)
     assert data.query.tolist() == [0, 1] and data.gallery.tolist() == [2, 3, 4, 5]
-    assert data.tagged.tolist() == [3, 4] and not len(data.labelled)
+    assert data.tagged.tolist() == [3, 4, 5] and not len(data.labelled)  # the last has no merged tag, as in the release
     assert data.labels.astype(int).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 1], [0, 1]]
     assert data.tags.astype(int).tolist() == [[0, 0], [0, 0], [0, 0], [1, 0], [1, 1], [0, 0]]
     assert data.tag_names.tolist() == ["sun, suns", "rain"] and data.tag_vectors.tolist() == [[1, 0], [0, 2]]
-    assert data.images[data.tagged].shape == (2, 32, 32, 3)
+    assert data.images[data.tagged].shape == (3, 32, 32, 3)
 
 
 def test_an_absent_picture_is_left_out_of_every_role(tmp_path, capsys):
     (lists(tmp_path) / "datasets/flickr25k/im/3.jpg").unlink()
     data = sets.load(config(tmp_path), tags=True)
-    assert data.gallery.tolist() == [2, 3, 4] and data.unlabelled.tolist() == [3, 4] and data.tagged.tolist() == [3]
+    assert data.gallery.tolist() == [2, 3, 4] and data.unlabelled.tolist() == data.tagged.tolist() == [3, 4]
     assert data.tags.astype(int).tolist()[3] == [1, 1]
     assert "im/3.jpg cannot be read and is left out: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_training_picture_without_a_tag_is_trained_on_and_coded(tmp_path):
+    task = Task(config(lists(tmp_path), dimension=2, batch_size=3))
+    assert task.roles[0].tolist() == [3, 4, 5] and task.labels[3:].any(1).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("file, text, message", [

@@ -2,16 +2,20 @@
 import io
 import os
 import pickle
+import shlex
 import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
+from made_up_pictures import lists
 
 from config import WSDHQ
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.session import as_released, checkpoints, pretrained, wsdhq_release
+from utils.settings import from_command_line
 
 
 def released(generator, trained=True):
@@ -100,6 +104,21 @@ def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
     assert len(checkpoints.fingerprint(tmp_path / "x.npy")) == 64
 
 
+def test_tag_vectors_are_found_where_the_release_has_them_and_decide_the_fingerprint(tmp_path):
+    np.save(tmp_path / "x.npy", np.array(released(np.random.default_rng(0)), object))
+    config = WSDHQ(dataset="flickr25k", data_dir=str(tmp_path / "root"))
+    folder = tmp_path / "root" / "data" / "flickr25k" / "tags"
+    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match="there is no file .*FinalTagEmbs.txt"):
+        checkpoints.reader(tmp_path / "x.npy", config)
+    np.savetxt(folder / "FinalTagEmbs.txt", 2 * np.eye(5))
+    assert checkpoints.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == (4 * np.eye(5)).tolist()
+    before = checkpoints.fingerprint(tmp_path / "x.npy", config)
+    np.savetxt(tmp_path / "FinalTagEmbs.txt", np.eye(5))  # beside the checkpoint comes first
+    assert checkpoints.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == np.eye(5).tolist()
+    assert checkpoints.fingerprint(tmp_path / "x.npy", config) != before
+
+
 def test_alexnet_starts_from_its_file(session, tmp_path):
     np.save(tmp_path / "alexnet.npy", np.array(released(np.random.default_rng(0), trained=False), object))
     for name, array in wsdhq_release.read(tmp_path / "alexnet.npy").items():
@@ -108,6 +127,32 @@ def test_alexnet_starts_from_its_file(session, tmp_path):
     kernel = next(v for v in tf.global_variables() if v.op.name == "AlexNet/fc7/kernel")
     expected = np.load(tmp_path / "alexnet.npy", allow_pickle=True).item()["fc7"][0]
     np.testing.assert_array_equal(session.run(kernel), expected)
+
+
+def test_the_lines_of_the_document_write_and_read_flickr_s(session, tmp_path, monkeypatch, capsys):
+    """Of a checkpoint that its own training left, with few channels; searching itself takes 58 million weights."""
+    text = (ROOT / "docs" / "wsdhq.md").read_text().replace("\\\n", "")
+    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("    python") and "flickr25k" in line]
+    training, searching, writing = (next(line[line.index(script) + 1:] for line in lines if script in line)
+                                    for script in ("train.py", "Demo.py", "utils.session.as_released"))
+    shapes = {"AlexNet/conv1/kernel": [3, 3, 3, 2], "AlexNet/conv1/bias": [2], "wsdhq/fc8/kernel": [4, 300],
+              "wsdhq/fc8/bias": [300], "wsdhq/C": [1024, 300], "wsdhq/G": [300, 300]}
+    made = [tf.get_variable(name, shape) for name, shape in shapes.items()]
+    session.run(tf.global_variables_initializer())
+    monkeypatch.chdir(lists(tmp_path))
+    (tmp_path / "models" / "wsdhq").mkdir(parents=True)
+    config = from_command_line(None, training)
+    about = {"step": 800, "seconds": 1.0, "initial": "alexnet.npy", "losses": None, "judged": None,
+             "data": {"name": "flickr25k"}, "settings": config.model_dump(mode="json")}
+    checkpoints.save(session, config.final_checkpoint, checkpoints.saver(made), about)
+    monkeypatch.setattr(sys, "argv", ["", *writing])
+    as_released.main()
+    assert "NAME.npy: models/wsdhq/wsdhq_32bits.ckpt" in capsys.readouterr().out
+    np.savetxt("data/flickr25k/tags/FinalTagEmbs.txt", np.eye(2, 300))
+    config = from_command_line(None, searching)
+    found = checkpoints.reader(config.checkpoint, config)
+    METHODS["wsdhq"].check(config.checkpoint, found.get_variable_to_shape_map(), config)
+    np.testing.assert_array_equal(found.get_tensor("wsdhq/C"), session.run(made[4]))
 
 
 def test_the_command_writes_a_trained_checkpoint_as_the_release_does(session, tmp_path, monkeypatch, capsys):

@@ -71,7 +71,8 @@ def report(made, names, tagged):
         yield f"no vector: {', '.join(names[tag] for tag in made.dropped)}"
     yield (f"{len(names)} tags: {len(made.dropped)} without a vector, {sum(map(len, together))} merged into "
            f"{len(together)}, {len(made.groups)} left, of {made.vectors.shape[1]} numbers")
-    yield (f"{len(tagged.tagged)} of {len(tagged.training)} images to learn from have a tag; mean margin "
+    has = tagged.tags[tagged.training].any(1)
+    yield (f"{has.sum()} of {len(has)} images to learn from have a tag; mean margin "
            f"{merging.mean_margin(tagged.tags[tagged.tagged], tagged.tag_vectors):.4f}")
 
 

@@ -37,7 +37,7 @@ def tagged(data, raw, config):
     if data.tags is None:
         raise UserError(f"{data.source.name} has no tags to learn from; give a .npz file of them by --tags")
     data = data._replace(tags=noisy(data.tags, config.tag_drop, config.tag_insert, config.seed))
-    if not len(data.tagged):
+    if not data.tags[data.tagged].any():
         raise UserError(f"none of the images that {data.source.name} has to learn from has a tag; give others by "
                         "--tags, or lower tag_drop")
     return data
