@@ -1,4 +1,5 @@
 """Checkpoints under the release's variable names: saving whole or not at all, restoring, pretrained weights."""
+import functools
 import hashlib
 import json
 import os
@@ -62,7 +63,7 @@ def reader(path, config=None):
     if Path(path).suffix in RELEASES:
         return RELEASES[Path(path).suffix](path, config)
     files.tidy(Path(path).parent)  # a save that was killed may have left some of its files without their names
-    there = [os.path.exists(f"{path}{part}") for part in PARTS]
+    there = [os.path.isfile(f"{path}{part}") for part in PARTS]
     if not any(there):
         raise UserError(f"there is no checkpoint at {path}; set model_load_path to one, or make it with train.py")
     if not all(there):
@@ -70,10 +71,24 @@ def reader(path, config=None):
         raise UserError(f"the checkpoint {path} is incomplete, {lost} is missing; copy it there again")
     for part in (*PARTS, ".json"):
         files.was_read(f"{path}{part}")
-    try:
-        return tf.train.NewCheckpointReader(str(path))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is not a readable checkpoint ({first_line(error)}); copy it there again") from error
+    return _Reader(path)
+
+
+class _Reader:
+    """TensorFlow's reader, which checks checksums; whatever it raises is a UserError."""
+
+    def __init__(self, path):
+        self._sound = functools.partial(files.sound, path, "checkpoint", "copy it there again")
+        with self._sound():
+            self._reader = tf.train.NewCheckpointReader(str(path))
+            self._shapes = self._reader.get_variable_to_shape_map()
+
+    def get_variable_to_shape_map(self):
+        return self._shapes
+
+    def get_tensor(self, name):
+        with self._sound():
+            return self._reader.get_tensor(name)
 
 
 def restore(session, path, variables, config):
@@ -107,10 +122,12 @@ def _values(path, variables, config):
         if shapes.get(name) != shape:
             raise UserError(f"{path} holds {name} as {shapes.get(name, 'nothing')}, the network needs {shape}; it is "
                             "no checkpoint of this network")
-    try:
-        return {variable: tensors.get_tensor(variable.op.name) for variable in variables}
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"{path} is damaged ({first_line(error)}); copy it there again") from error
+    values = {variable: tensors.get_tensor(variable.op.name) for variable in variables}
+    for variable, array in values.items():
+        if array.dtype != variable.dtype.as_numpy_dtype:
+            raise UserError(f"{path} holds {variable.op.name} as {array.dtype}, the network needs "
+                            f"{variable.dtype.name}; it is no checkpoint of this network")
+    return values
 
 
 def assign(session, values):

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, refused with the setting to change, pretrained weights by name."""
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,44 @@ def test_no_checkpoint_at_all(session, tmp_path):
     path = tmp_path / "20.ckpt"
     for part in checkpoints.PARTS:
         Path(f"{path}{part}").write_text("<html>404</html>" * 50)
-    assert "is not a readable checkpoint" in refusal(session, path)
+    assert "is damaged or no checkpoint" in refusal(session, path)
+
+
+@pytest.mark.parametrize("dtype", [tf.float64, tf.int32, tf.string])
+def test_of_other_numbers(session, tmp_path, dtype):
+    path = tmp_path / "20.ckpt"
+    shapes = {name: array.shape for name, array in write(path).items()}
+    with tf.Graph().as_default(), tf.Session() as another:
+        variables = [tf.get_variable(name, shape, dtype, tf.zeros_initializer()) for name, shape in shapes.items()]
+        another.run(tf.global_variables_initializer())
+        checkpoints.save(another, path, checkpoints.saver(variables), {})
+    assert "the network needs float32" in refusal(session, path)
+
+
+@pytest.mark.parametrize("part", checkpoints.PARTS)
+def test_damage_is_a_sentence_for_all_who_read(tmp_path, part):
+    """60 seeded damages of each file, by the reader alone, which is what the other commands use."""
+    path, generator = tmp_path / "20.ckpt", np.random.default_rng(0)
+    written = write(path)
+    file = Path(f"{path}{part}")
+    whole = file.read_bytes()
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        for place in generator.integers(len(whole), size=2):
+            spoilt[place] = generator.choice([spoilt[place] ^ 1 << generator.integers(8), 0, 255])
+        file.write_bytes(spoilt)
+        try:
+            assert equal(read(path), written)
+        except UserError as error:
+            assert "\n" not in str(error) and "is damaged or no checkpoint" in str(error)
+
+
+def test_a_pipe_is_no_part_of_a_checkpoint(session, tmp_path):
+    path = tmp_path / "20.ckpt"
+    write(path)
+    Path(f"{path}{INDEX}").unlink()
+    os.mkfifo(f"{path}{INDEX}")
+    assert f"{path}{INDEX} is missing" in refusal(session, path)
 
 
 @pytest.mark.parametrize("names", [["weights"], ["Z"], ["Z", "C"]])
