@@ -1,13 +1,19 @@
 """Vectors of words, and of tags that are made of them."""
 import gzip
+import io
+import itertools
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from utils import files
 from utils.errors import UserError
 from utils.reading import arrays
+
+LONGEST = 2 ** 20  # bytes of a line
 
 
 class Words(NamedTuple):
@@ -18,27 +24,19 @@ class Words(NamedTuple):
 
 
 def read(path):
-    """The `Words` at `path`: a .npz file with `words`, str [V], and `vectors`, float [V, D]; or what gensim loads,
-    word2vec's .bin and .bin.gz (GoogleNews) or a text of a word and its numbers a line (GloVe, with or without
-    word2vec's first line), which may be .gz.
+    """The `Words` at `path`: a .npz file with `words`, str [V], and `vectors`, float [V, D]; word2vec's .bin
+    (GoogleNews); or a text of a word and its numbers a line (GloVe, with or without word2vec's first line). The last
+    two may be .gz. Of a word that is there twice the first counts.
 
-    Raises UserError where there is no such file, it cannot be read or its vectors do not fit, and, for gensim's kinds,
-    where gensim is not installed.
+    Raises UserError where there is no such file, it is damaged, or a vector is not finite.
     """
-    if not Path(path).is_file():
-        raise UserError(f"there are no word vectors at {path}; give a .npz file, or GoogleNews' or GloVe's")
-    try:
-        words, vectors = _arrays(path) if Path(path).suffix == ".npz" else _by_gensim(path)
-    except UserError:
-        raise
-    except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path} is damaged or no table of word vectors; give another") from error
-    if vectors.dtype.kind != "f" or vectors.ndim != 2 or len(vectors) != len(words) or not vectors.size:
-        raise UserError(f"{path} has {len(words)} words and vectors {vectors.dtype} {list(vectors.shape)}; it must "
-                        "have a vector, float [D], for each word")
+    words, vectors = _arrays(path) if Path(path).suffix == ".npz" else _lines(path)
+    if not vectors.size:
+        raise UserError(f"{path} holds no word vectors; give others")
     if not np.isfinite(vectors).all():
         raise UserError(f"the word vectors in {path} hold a number that is not finite; mend it or leave the word out")
-    return Words({str(word): row for row, word in enumerate(words)}, np.asarray(vectors, np.float32))
+    rows = {str(word): row for row, word in zip(range(len(words) - 1, -1, -1), reversed(words), strict=True)}
+    return Words(rows, np.asarray(vectors, np.float32))
 
 
 def of(words, tags):
@@ -66,17 +64,40 @@ def _arrays(path):
     return found["words"], found["vectors"]
 
 
-def _by_gensim(path):
-    try:
-        from gensim.models import KeyedVectors
-    except ImportError:
-        raise UserError(f"{path} is read by gensim, which is not installed; run pip install gensim, or give a .npz "
-                        "file of words and vectors") from None
-    if ".bin" in Path(path).suffixes:
-        table = KeyedVectors.load_word2vec_format(path, binary=True)
-    else:
-        opened = gzip.open if Path(path).suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf8") as file:
-            no_header = len(file.readline().split()) != 2
-        table = KeyedVectors.load_word2vec_format(path, binary=False, no_header=no_header)
-    return table.index_to_key, table.vectors
+def _lines(path):
+    """(words, list of V str, and vectors, float32 [V, D]) of a text or word2vec's .bin."""
+    words, numbers = [], bytearray()
+    with files.opened(path, "table of word vectors") as raw, np.errstate(over="ignore"):
+        most = max(arrays.UNPACKED, arrays.RATIO * os.fstat(raw.fileno()).st_size)
+        file = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
+        first = file.readline(LONGEST)
+        head = re.fullmatch(rb"(\d+) (\d{1,5})\s*", first)
+        size = int(head[2]) if head else first.strip().count(b" ")
+        if ".bin" in Path(path).suffixes:
+            parts = _binary(file, size)
+        else:
+            parts = _text(itertools.chain([] if head else [first], iter(lambda: file.readline(LONGEST), b"")), size)
+        for word, vector in parts:
+            words.append(word.strip().decode("utf8", "replace"))
+            numbers += vector
+            if len(numbers) != 4 * size * len(words) or len(numbers) > most:
+                raise ValueError(f"word {len(words)} has not {size} numbers, or there are too many words")
+        if head and len(words) != int(head[1]):
+            raise ValueError(f"it has {len(words)} words and says {int(head[1])}")
+        return words, np.frombuffer(numbers, "<f4").reshape(len(words), size)
+
+
+def _text(lines, size):
+    for line in lines:
+        word, *vector = line.rstrip().rsplit(b" ", size)  # a word of GloVe's 840B may hold spaces
+        yield word, np.array(vector, "<f4").tobytes()
+
+
+def _binary(file, size):
+    while letter := file.read(1):
+        word = bytearray()
+        while letter not in (b" ", b"") and len(word) < LONGEST:
+            word += letter
+            letter = file.read(1)
+        if word.strip():  # a line may end behind the last
+            yield word, file.read(4 * size)
