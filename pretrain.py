@@ -1,6 +1,6 @@
 """Pretrain F as a classifier of CIFAR-100, for want of the release's ImageNet weights.
 
-    python -m utils.cifar100 fetch
+    python -m utils.data fetch cifar100
     python pretrain.py                                # ends with models/CIFAR100_pretrained.mat
     python pretrain.py --resume                       # go on exactly where the last run stopped
     python train.py --ImagNet_pretrained_path=models/CIFAR100_pretrained.mat

@@ -100,5 +100,5 @@ def test_a_classifier_alone_is_one_training_in_two_columns(tmp_path, data_dir, m
 def test_the_sample_does_not_reproduce_the_paper(tmp_path, data_dir, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "figure5", f"--data_dir={data_dir}"])
-    with pytest.raises(UserError, match="needs all of CIFAR-10.*utils.cifar10 fetch"):
+    with pytest.raises(UserError, match="needs all of CIFAR-10.*utils.data fetch cifar10"):
         reproduce.main()

@@ -1,4 +1,4 @@
-"""train.py, Demo.py and utils.encode, end to end on real images with a tiny schedule."""
+"""train.py, Demo.py and encode.py, end to end on real images with a tiny schedule."""
 import json
 import signal
 import sys

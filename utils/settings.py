@@ -8,7 +8,6 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
-from utils import released_commands
 from utils.data import embeddings, own_folder
 from utils.errors import UserError
 from utils.reading import documents
@@ -40,12 +39,10 @@ def from_command_line(own=None, arguments=None, settings=None):
     the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
     sys.argv's. Returns an object of a class that has both.
     Where vectors or a folder of one's own are given and n_CLASSES is not, it is what their labels say.
-    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, a command line
-    of another release, and vectors or a folder whose labels cannot be read.
+    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and
+    vectors or a folder whose labels cannot be read.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if line := released_commands.rewritten(arguments):
-        raise UserError(f"that is a command line of WSDHQ's release; write {line}")
     kind = combined(settings or config.METHODS[_method(arguments)], own)
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")

@@ -7,8 +7,6 @@
     python -m utils.data embeddings --features lite2.npy --out=corel5k.npz --dataset=corel5k --data_dir=corel5k \\
         --method=wsdhq    # with the tags that WSDHQ learns from
     python -m utils.data embeddings --features lite2.npy --out=c.npz --protocol=3 --labelled=500    # labels for GPQ
-
-`python -m utils.cifar10` and `python -m utils.cifar100` do the same for one data set.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
     from utils.errors import run
@@ -21,28 +19,26 @@ from utils.data.sample import make_sample
 from utils.settings import from_command_line, refuse_idle
 
 
-def main(dataset=None):
-    """Do what the command line says; with `dataset`, it is that of this data set alone, which then is not named."""
-    parser = argparse.ArgumentParser(prog=f"python -m utils.{dataset or 'data'}", description="Get a data set.")
+def main():
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m utils.data", description="Get a data set.")
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help="download, verify and unpack the official archive")
-    if dataset is None:
-        fetch.add_argument("dataset", choices=[name for name, row in sets.SETS.items() if row.fetch])
-    fetch.add_argument("--data_dir", help=f"folder to unpack into ({dataset or 'named as the data set'})")
-    if dataset in (None, "cifar10"):
-        sample = commands.add_parser("sample", help="write the 6,000 images of CIFAR-10 that the repository ships")
-        sample.add_argument("--data_dir", required=True, help="folder of the full set")
-        sample.add_argument("--out", required=True, help="folder to write")
-        vectors = commands.add_parser(
-            "embeddings", help="give features of a data set's images its labels and split", allow_abbrev=False,
-            epilog="--dataset, --data_dir and the other settings of config.py that choose data may follow as "
-                   "--name=value. With --method=wsdhq the images' tags come along.")
-        vectors.add_argument("--features", required=True, nargs="+", help=".npy of float [N, D], of all images in the "
-                             "order in which they are loaded; several are joined")
-        vectors.add_argument("--out", required=True, help="file to write, .npz, for --embeddings")
-        vectors.add_argument("--labelled", type=int, metavar="N", help="let training know the labels of the first N "
-                             "images of each class (those that the data set says)")
-    given, rest = parser.parse_known_args(namespace=argparse.Namespace(dataset=dataset))
+    fetch.add_argument("dataset", choices=[name for name, row in sets.SETS.items() if row.fetch])
+    fetch.add_argument("--data_dir", help="folder to unpack into (named as the data set)")
+    sample = commands.add_parser("sample", help="write the 6,000 images of CIFAR-10 that the repository ships")
+    sample.add_argument("--data_dir", required=True, help="folder of the full set")
+    sample.add_argument("--out", required=True, help="folder to write")
+    vectors = commands.add_parser(
+        "embeddings", help="give features of a data set's images its labels and split", allow_abbrev=False,
+        epilog="--dataset, --data_dir and the other settings of config.py that choose data may follow as "
+               "--name=value. With --method=wsdhq the images' tags come along.")
+    vectors.add_argument("--features", required=True, nargs="+", help=".npy of float [N, D], of all images in the "
+                         "order in which they are loaded; several are joined")
+    vectors.add_argument("--out", required=True, help="file to write, .npz, for --embeddings")
+    vectors.add_argument("--labelled", type=int, metavar="N", help="let training know the labels of the first N "
+                         "images of each class (those that the data set says)")
+    given, rest = parser.parse_known_args()
     if rest and given.command != "embeddings":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if given.command == "fetch":

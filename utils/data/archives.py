@@ -26,7 +26,7 @@ from utils.reading import pickles
 class Archive(NamedTuple):
     """A published data set: its official archive, and what its batches hold."""
     title: str
-    module: str  # whose command `fetch` gets it
+    name: str  # of the data set
     url: str
     size: int  # bytes
     md5: str  # hexadecimal
@@ -89,7 +89,7 @@ def fetch_command(archive, root):
     """The command that fetches the set into `root`, or around `root` where that is the archive's folder."""
     root = Path(root)
     root = root.parent if root.name == archive.folder else root
-    return f"python -m {archive.module} fetch --data_dir={shlex.quote(str(root))}"
+    return f"python -m utils.data fetch {archive.name} --data_dir={shlex.quote(str(root))}"
 
 
 def read_batch(archive, path, command, count=None):

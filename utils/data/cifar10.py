@@ -24,7 +24,7 @@ BATCHES = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb", "test_batch": "40351d587109b95175f43aff81a1287e"}
 SAMPLE_SHA256 = "9387a82f7ada28316c9550cd53c4d6fa3a00cfd597e167532e2c9f22f198ff73"  # what `digest` gives it
 ARCHIVE = archives.Archive(
-    title="CIFAR-10", module="utils.cifar10", url=URL, size=SIZE, md5=MD5, folder="cifar-10-batches-py",
+    title="CIFAR-10", name="cifar10", url=URL, size=SIZE, md5=MD5, folder="cifar-10-batches-py",
     batches=BATCHES, others=("batches.meta", "readme.html"), label_key=b"labels", n_classes=10)
 POSITIONS = "positions.npy"  # the mark of a sample
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -14,7 +14,7 @@ SIZE = 169_001_437  # bytes
 MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 
 ARCHIVE = archives.Archive(
-    title="CIFAR-100", module="utils.cifar100", url=URL, size=SIZE, md5=MD5, folder="cifar-100-python",
+    title="CIFAR-100", name="cifar100", url=URL, size=SIZE, md5=MD5, folder="cifar-100-python",
     batches={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     others=("meta", "file.txt~"), label_key=b"fine_labels", n_classes=100)
 

@@ -200,7 +200,7 @@ def check_data(configs):
     for config in {(config.data_dir, config.embeddings): config for config in configs if not awaited(config)}.values():
         if sets.load(config).source.part != "all":
             raise UserError(f"reproducing the paper needs all of CIFAR-10, and {config.embeddings or config.data_dir} "
-                            "has the sample; run `python -m utils.cifar10 fetch`, or try --smoke")
+                            "has the sample; run `python -m utils.data fetch cifar10`, or try --smoke")
 
 
 def load(path, config):

@@ -143,7 +143,7 @@ def test_sample_is_used_and_said_so_in_one_line(tmp_path, capsys):
     assert cifar10.load(tmp_path).source.part == "the sample"
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "6,000" in said and str(SAMPLE) in said
-    assert f"python -m utils.cifar10 fetch --data_dir={tmp_path}" in said
+    assert f"python -m utils.data fetch cifar10 --data_dir={tmp_path}" in said
     shutil.copytree(SAMPLE, tmp_path / "sample")
     assert cifar10.load(tmp_path).source.part == "the sample"
     assert str(tmp_path / "sample") in capsys.readouterr().err

@@ -98,7 +98,7 @@ def test_full_set_has_500_and_100_images_a_class():
 
 def test_missing_folder_or_files_name_the_command(folder):
     nowhere = folder / "no where"
-    refused(nowhere, f"no folder .*python -m utils.cifar100 fetch --data_dir='{nowhere}'`")
+    refused(nowhere, f"no folder .*python -m utils.data fetch cifar100 --data_dir='{nowhere}'`")
     nowhere.mkdir()
     refused(nowhere, f"no CIFAR-100 in .*--data_dir='{nowhere}'`")
     (folder / "test").unlink()
@@ -160,7 +160,7 @@ def test_malicious_batch_executes_nothing(folder, attack):
 @pytest.mark.parametrize("names", [[b"apple"] * 99, [b"apple"] * 101, ["\xe4".encode()] * 100, [1] * 100, 7])
 def test_meta_that_does_not_name_the_classes(folder, names):
     (folder / "meta").write_bytes(meta(names))
-    refused(folder, "meta is damaged or no list of the 100 fine classes .*; .*python -m utils.cifar100 fetch")
+    refused(folder, "meta is damaged or no list of the 100 fine classes .*; .*python -m utils.data fetch cifar100")
 
 
 # ---------------------------------------------------------------- fetch

@@ -30,32 +30,28 @@ def test_cifar100_by_its_settings(tmp_path):
     assert data.source.name == "CIFAR-100" and len(data.labelled) == 7 and len(data.validation) == 3
 
 
-@pytest.mark.parametrize("door, arguments, wanted", [
-    (None, "fetch cifar10", ("cifar10", "cifar10")), (None, "fetch cifar100 --data_dir=x", ("cifar100", "x")),
-    ("cifar10", "fetch", ("cifar10", "cifar10")), ("cifar10", "fetch --data_dir=x", ("cifar10", "x")),
-    ("cifar100", "fetch", ("cifar100", "cifar100")), ("cifar10", "sample --data_dir=a --out=b", ("a", "b")),
-    (None, "sample --data_dir=a --out=b", ("a", "b"))])
-def test_what_a_command_line_asks_for(monkeypatch, door, arguments, wanted):
+@pytest.mark.parametrize("arguments, wanted", [
+    ("fetch cifar10", ("cifar10", "cifar10")), ("fetch cifar100 --data_dir=x", ("cifar100", "x")),
+    ("sample --data_dir=a --out=b", ("a", "b"))])
+def test_what_a_command_line_asks_for(monkeypatch, arguments, wanted):
     asked = []
     for name, row in sets.SETS.items():
         monkeypatch.setitem(sets.SETS, name, row._replace(fetch=lambda folder, name=name: asked.append((name, folder))))
     monkeypatch.setattr(command, "make_sample", lambda *folders: asked.append(folders))
     monkeypatch.setattr(sys, "argv", ["", *arguments.split()])
-    command.main(door)
+    command.main()
     assert asked == [wanted]
 
 
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules:RuntimeWarning")
-@pytest.mark.parametrize("module, arguments", [
-    ("utils.data", "fetch cifar10 --data_dir={}/f/d"), ("utils.data", "fetch cifar100 --data_dir={}/f/d"),
-    ("utils.cifar10", "fetch --data_dir={}/f/d"), ("utils.cifar10", "sample --data_dir=nowhere --out={}"),
-    ("utils.cifar100", "fetch --data_dir={}/f/d")])
-def test_command_ends_in_one_sentence(tmp_path, module, arguments, monkeypatch, capsys):
+@pytest.mark.parametrize("arguments", [
+    "fetch cifar10 --data_dir={}/f/d", "fetch cifar100 --data_dir={}/f/d", "sample --data_dir=nowhere --out={}"])
+def test_command_ends_in_one_sentence(tmp_path, arguments, monkeypatch, capsys):
     (tmp_path / "f").write_text("")
     monkeypatch.chdir(cifar10.HOME.parent)
-    monkeypatch.setattr(sys, "argv", [module, *arguments.format(tmp_path).split()])
+    monkeypatch.setattr(sys, "argv", ["utils.data", *arguments.format(tmp_path).split()])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module(module, run_name="__main__")
+        runpy.run_module("utils.data", run_name="__main__")
     said = capsys.readouterr().err
     assert ended.value.code == 2 and said.count("\n") == 1
     assert ("Cannot write" if "fetch" in arguments else "no folder nowhere") in said
@@ -85,8 +81,8 @@ def test_an_array_of_ones_own_keeps_its_size(tmp_path):
 
 
 def test_another_data_sets_command_is_refused(monkeypatch, capsys):
-    for door, arguments in (("cifar100", ["sample"]), ("cifar10", ["fetch", "cifar100"]), (None, ["fetch", "mnist"])):
+    for arguments in ["fetch"], ["sample", "cifar100"], ["fetch", "mnist"]:
         monkeypatch.setattr(sys, "argv", ["", *arguments])
         with pytest.raises(SystemExit):
-            command.main(door)
+            command.main()
     assert "mnist" in capsys.readouterr().err
