@@ -31,7 +31,7 @@ from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
 from utils import errors, figures, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.data import pictures, relevance, sets
 from utils.retrieval import by_tag, evaluation, metrics, own, search
 from utils.retrieval.database import Database
@@ -53,14 +53,14 @@ class Options(Own):
     query: int = 0
     """Number of the query whose ranked list is drawn, from 0."""
 
-    image: str = ""
+    image: PathText = ""
     """A picture of your own to search for in place of a query; with embeddings a .npy file of one vector, [1, D]."""
 
     tag: str = ""
     """A tag to search for in place of a query: its vector is compared with the codes. For methods that learn from tags.
     """
 
-    database: str = ""
+    database: PathText = ""
     """A database to search in, made by `python encode.py`, a file or a folder of shards. Without --image or --serve
     the data set's queries search it, which must hold the data set's gallery, and mAP is printed."""
 

@@ -11,14 +11,13 @@ from pydantic import (
     AfterValidator,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     computed_field,
     field_validator,
     model_validator,
 )
 
-from utils.base_settings import Settings, again, each_once, power_of_2
+from utils.base_settings import PathText, Settings, again, at_most, each_once, power_of_2
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
@@ -26,6 +25,31 @@ method = "gpq"
 PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
 SMALL = "modified_vgg", "resnet18"  # made for pictures of 32 pixels a side; of 256 they take 64 times as much
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
+Backbone = Literal["modified_vgg", "cnn_f", "alexnet", "resnet18", "efficientnet_lite0", "efficientnet_lite1",
+                   "efficientnet_lite2", "gist", "embeddings"]
+
+# What numbers may be at most.
+IN_FLOAT32 = at_most(1e30, "numbers of more than 32 bits")
+Positive = Annotated[float, Field(gt=0), IN_FLOAT32]
+Weight = Annotated[float, Field(ge=0), IN_FLOAT32]
+IN_TIME = at_most(10 ** 6, "months, of a second an epoch")
+Epochs = Annotated[PositiveInt, IN_TIME]
+Steps = Annotated[PositiveInt, at_most(10 ** 9, "years")]
+BatchSize = Annotated[int, Field(ge=2), at_most(10 ** 5, "hundreds of gigabytes a step")]
+Ranks = Annotated[PositiveInt, at_most(10 ** 9, "gigabytes for a list of as many images")]
+Classes = Annotated[int, Field(ge=2), at_most(10 ** 7, "tens of gigabytes for their prototypes")]
+Length = Annotated[PositiveInt, at_most(2 ** 16, "gigabytes for one layer of F")]
+
+
+def _feature(books):
+    """A validator of the length of a codeword, where the codebooks, as many as the setting `books` says, make a feature
+    of them joined."""
+    def check(length, info):
+        if info.data.get(books, 1) * length > 2 ** 16:
+            raise ValueError(f"with {books}={info.data[books]} a feature has {info.data[books] * length:,} numbers; "
+                             "65,536 at most, since more would take gigabytes for one layer of F")
+        return length
+    return AfterValidator(check)
 
 
 class Config(Settings):
@@ -41,24 +65,24 @@ class Config(Settings):
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
 
     # Paths
-    data_dir: str = "./cifar10"
+    data_dir: PathText = "./cifar10"
     """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
 
-    ImagNet_pretrained_path: str = "./models/ImageNet_taught.mat"
+    ImagNet_pretrained_path: PathText = "./models/ImageNet_taught.mat"
     """Pretrained F, arrays by variable name; "" for random weights. That of the repository is modified_vgg's and knows
     all classes of CIFAR-10, so another backbone or protocol implies ""."""
 
-    model_save_path: str = "./models/"
+    model_save_path: PathText = "./models/"
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
 
-    model_load_path: str = "./models/{n_bits}bits_example.ckpt"
+    model_load_path: PathText = "./models/{n_bits}bits_example.ckpt"
     """Checkpoint to search by; {n_bits} stands for the code length, {method} for the method. Left as it is, a finished
     training comes first."""
 
-    cifar10_label_sim_path: str = "./cifar10/cifar10_Similarity.mat"
+    cifar10_label_sim_path: PathText = "./cifar10/cifar10_Similarity.mat"
     """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
 
-    embeddings: str = ""
+    embeddings: PathText = ""
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
     # Data
@@ -80,7 +104,7 @@ class Config(Settings):
     """Labels of the classes that are known under protocol 2, each once, as [0,1,2,3,4,5,6]; the paper does not say
     which."""
 
-    n_CLASSES: Annotated[int, Field(ge=2)] = 10
+    n_CLASSES: Classes = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
 
     image_size: Annotated[int, Field(ge=32, le=1024)] = 32
@@ -89,56 +113,56 @@ class Config(Settings):
     img_channels: Annotated[int, Field(ge=3, le=3)] = 3
     """Channels of an image: 3, red, green, blue."""
 
-    n_DB: PositiveInt = 54000
+    n_DB: Ranks = 54000
     """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
 
     without_hits: Literal["zero", "drop"] = "zero"
     """A query that finds nothing relevant in those ranks counts 0, or is left out of the mean (WSDHQ's release)."""
 
     # Training
-    total_epochs: PositiveInt = 300
+    total_epochs: Epochs = 300
     """Epochs. 1 or more; one epoch is (labelled images // batch_size) steps."""
 
-    batch_size: Annotated[int, Field(ge=2)] = 500
+    batch_size: BatchSize = 500
     """Images of each kind in a step. From 2 to the number of labelled images."""
 
-    save_term: PositiveInt = 20
+    save_term: Epochs = 20
     """Epochs from one checkpoint to the next. 1 or more."""
 
-    backbone: str = "modified_vgg"
+    backbone: Backbone = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
     ImageNet's weights (requirements-imagenet.txt); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
     (WSDHQ's); on vectors embeddings, dense layers with ReLU between."""
 
-    input_side: Annotated[int, Field(ge=32)] = 224
+    input_side: Annotated[int, Field(ge=32, le=1024)] = 224
     """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
 
     freeze: bool = False
     """Leave EfficientNet-Lite as ImageNet taught it and train its last layer alone, on features computed once."""
 
-    hidden: tuple[PositiveInt, ...] = ()
+    hidden: Annotated[tuple[Length, ...], Field(max_length=16)] = ()
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
 
-    noise: Annotated[float, Field(ge=0)] = 0.0
+    noise: Weight = 0.0
     """Deviation of the noise on embeddings, or with freeze on what EfficientNet-Lite sees, in training, in deviations
     of each of their numbers. 0 or more."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of these numbers that training sets to 0, at random. 0 or more, below 1."""
 
-    learning_rate: PositiveFloat = 2e-4
+    learning_rate: Positive = 2e-4
     """Adam's learning rate at step 0. Above 0."""
 
     augmentation: Literal["release", "strong"] = "release"
     """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
 
-    pseudo_labels: str = ""
+    pseudo_labels: PathText = ""
     """File of pseudo-labels of unlabelled images, beyond the paper (see utils.training.pseudo_labels); "" for none."""
 
     pseudo_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Probability from which a pseudo-label of that file counts. 0 to 1."""
 
-    soft_labels: str = ""
+    soft_labels: PathText = ""
     """File of a teacher's probabilities of its own classes (see utils.training.soft_labels), which a classifier learns
     of all training images instead of labels; "" for none."""
 
@@ -148,16 +172,16 @@ class Config(Settings):
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor of one stair of the learning rate's decay. Above 0, at most 1."""
 
-    decay_steps: PositiveInt = 100
+    decay_steps: Steps = 100
     """Steps from one stair to the next. 1 or more."""
 
     seed: Annotated[int, Field(ge=0, lt=2 ** 31)] = 0
     """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
 
-    eval_term: NonNegativeInt = 0
+    eval_term: Annotated[NonNegativeInt, IN_TIME] = 0
     """Epochs from one measurement on held-back images to the next, and at the end; 0 holds none back."""
 
-    n_validation: PositiveInt = 500
+    n_validation: Ranks = 500
     """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
     gpu_memory_growth: bool = True
@@ -180,7 +204,7 @@ class Config(Settings):
                 "dataset", "backbone", "embeddings", "truth", "protocol", "ImagNet_pretrained_path"))
         if path or "embeddings" in (given.get("dataset"), given.get("backbone")):
             return {"dataset": "embeddings", "backbone": "embeddings", "ImagNet_pretrained_path": ""}
-        other = backbone in LITE or weights and (backbone != "modified_vgg" or protocol != 1)
+        other = backbone in LITE or weights and (backbone != "modified_vgg" or str(protocol) != "1")
         weights = {"ImagNet_pretrained_path": ""} if other else {}
         size = {"image_size": 256} if dataset in PICTURES and backbone not in SMALL else {}
         classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
@@ -200,7 +224,7 @@ class Config(Settings):
 class Codebooks(Config):
     """The settings of codes made of codebooks."""
 
-    n_book: PositiveInt = 12
+    n_book: Length = 12
     """Codebooks, M. 1 or more; 3, 6, 8, 12 of 4 bits each make codes of 12, 24, 32, 48 bits."""
 
     bn_word: Annotated[int, Field(ge=1, le=8)] = 4
@@ -229,19 +253,19 @@ class GPQ(Codebooks):
     method: Literal["gpq"] = "gpq"
     """Generalized product quantization (Jang & Cho, CVPR 2020)."""
 
-    len_code: PositiveInt = 12
+    len_code: Annotated[Length, _feature("n_book")] = 12
     """Numbers in a sub-vector, d. 1 or more."""
 
-    alpha: PositiveFloat = 20.0
+    alpha: Positive = 20.0
     """Scale of the soft assignment, alpha. Above 0."""
 
-    beta: PositiveFloat = 4.0
+    beta: Positive = 4.0
     """Scale of the classifier, beta. Above 0."""
 
-    lam_1: Annotated[float, Field(ge=0)] = 0.1
+    lam_1: Weight = 0.1
     """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
 
-    lam_2: Annotated[float, Field(ge=0)] = 0.1
+    lam_2: Weight = 0.1
     """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
 
     follow: Literal["release", "paper"] = "release"
@@ -250,13 +274,13 @@ class GPQ(Codebooks):
     metric_loss: Literal["n_pair", "triplet"] = "n_pair"
     """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
 
-    margin: PositiveFloat = 0.1
+    margin: Positive = 0.1
     """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
 
     batch_statistics: Literal["separate", "joint"] = "separate"
     """What normalises a step's batches: each its own statistics (release), or those of both together."""
 
-    lam_u: Annotated[float, Field(ge=0)] = 0.0
+    lam_u: Weight = 0.0
     """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper; a step costs half as much again.
     0 or more; 0 for none."""
 
@@ -288,7 +312,7 @@ class Classifier(Config):
     method: Literal["classifier"] = "classifier"
     """F with a softmax classifier on top; images are ranked by predicted class (Sablayrolles et al., ICASSP 2017)."""
 
-    model_load_path: str = again(Config, "model_load_path", "./models/classifier_example.ckpt")
+    model_load_path: PathText = again(Config, "model_load_path", "./models/classifier_example.ckpt")
 
     @computed_field
     @property
@@ -302,9 +326,9 @@ class Baseline(Config):
 
     final = "{method}_{n_bits}bits.ckpt"
 
-    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+    model_load_path: PathText = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
 
-    n_bits: Annotated[int, Field(ge=4, multiple_of=4)] = 48
+    n_bits: Annotated[int, Field(ge=4, le=4096, multiple_of=4)] = 48
     """Bits of a code, B: a multiple of 4."""
 
 
@@ -317,8 +341,8 @@ class Fitted(Baseline):
          "pseudo_labels", "pseudo_confidence", "decay", "decay_rate", "decay_steps", "eval_term", "n_validation"),
         ("method", "gpq"))}
 
-    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
-    backbone: str = again(Config, "backbone", "gist")
+    ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")
+    backbone: Backbone = again(Config, "backbone", "gist")
 
     def n_steps(self, epoch_steps):
         """None."""
@@ -351,7 +375,7 @@ class LOPQ(Fitted):
     method: Literal["lopq"] = "lopq"
     """Locally optimized product quantization (Kalantidis and Avrithis, CVPR 2014), 16 cells, codebooks of each."""
 
-    n_bits: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    n_bits: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 48
     """Bits of a code, B: a multiple of 4, 8 or more. 4 of them name the cell."""
 
 
@@ -381,10 +405,10 @@ class SDH(Fitted):
     method: Literal["sdh"] = "sdh"
     """Supervised discrete hashing (Shen et al., CVPR 2015), by the constants of its published demo."""
 
-    n_anchors: PositiveInt = 1000
+    n_anchors: Annotated[PositiveInt, at_most(20_000, "gigabytes for a matrix of anchors")] = 1000
     """Labelled images that the others are told by. 1 or more."""
 
-    sigma: PositiveFloat = 0.4
+    sigma: Positive = 0.4
     """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
@@ -436,7 +460,7 @@ class SSDH(Deep):
     method: Literal["ssdh"] = "ssdh"
     """Semi-supervised deep hashing (Zhang and Peng, TCSVT 2017), by its code's constants."""
 
-    lam: Annotated[float, Field(ge=0)] = 0.1
+    lam: Weight = 0.1
     """Weight of the neighbours' and the pseudo-labels' losses. 0 or more."""
 
     graph: Literal["features", "bits"] = "features"
@@ -452,13 +476,13 @@ class BGDH(Deep):
     method: Literal["bgdh"] = "bgdh"
     """Semi-supervised deep hashing with a bipartite graph (Yan, Zhang and Li, IJCAI 2017), the inductive variant."""
 
-    n_neighbours: PositiveInt = 5
+    n_neighbours: Length = 5
     """Landmarks, labelled images of the batch, that an image is tied to. 1 or more."""
 
-    lam: Annotated[float, Field(ge=0)] = 0.1
+    lam: Weight = 0.1
     """Weight of the embedding's loss. 0 or more."""
 
-    eta: Annotated[float, Field(ge=0)] = 0.1
+    eta: Weight = 0.1
     """Weight of the mean squared difference between bits and their signs. 0 or more."""
 
 
@@ -486,16 +510,16 @@ class Pretraining(Classifier):
     published = "pretraining"
     final = "CIFAR100_pretrained.ckpt"
 
-    data_dir: str = again(Config, "data_dir", "./cifar100")
+    data_dir: PathText = again(Config, "data_dir", "./cifar100")
     dataset: Literal["cifar10", "cifar100"] = again(Config, "dataset", "cifar100")
-    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
-    model_save_path: str = again(Config, "model_save_path", "./models/pretraining/")
-    n_CLASSES: Annotated[int, Field(ge=2)] = again(Config, "n_CLASSES", 100)
-    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 125)
-    total_epochs: PositiveInt = again(Config, "total_epochs", 30)
-    save_term: PositiveInt = again(Config, "save_term", 1)
-    eval_term: NonNegativeInt = again(Config, "eval_term", 1)
-    learning_rate: PositiveFloat = again(Config, "learning_rate", 1e-3)
+    ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")
+    model_save_path: PathText = again(Config, "model_save_path", "./models/pretraining/")
+    n_CLASSES: Classes = again(Config, "n_CLASSES", 100)
+    batch_size: BatchSize = again(Config, "batch_size", 125)
+    total_epochs: Epochs = again(Config, "total_epochs", 30)
+    save_term: Epochs = again(Config, "save_term", 1)
+    eval_term: Annotated[NonNegativeInt, IN_TIME] = again(Config, "eval_term", 1)
+    learning_rate: Positive = again(Config, "learning_rate", 1e-3)
     decay: Literal["staircase", "cosine"] = again(Config, "decay", "cosine")
 
 
@@ -515,37 +539,37 @@ class SPQ(Config):
     method: Literal["spq"] = "spq"
     """Self-supervised product quantization (Jang & Cho, ICCV 2021)."""
 
-    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")
-    model_save_path: str = again(Config, "model_save_path", "./models/spq/")
-    model_load_path: str = again(Config, "model_load_path", "./models/spq_{n_bits}bits_example.ckpt")
-    cifar10_label_sim_path: str = again(Config, "cifar10_label_sim_path", "")
-    n_DB: PositiveInt = again(Config, "n_DB", 1000)
-    backbone: str = again(Config, "backbone", "resnet18")
-    total_epochs: PositiveInt = again(Config, "total_epochs", 206)
-    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 256)
-    learning_rate: PositiveFloat = again(Config, "learning_rate", 3e-4)
-    eval_term: NonNegativeInt = again(Config, "eval_term", 100)
+    ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")
+    model_save_path: PathText = again(Config, "model_save_path", "./models/spq/")
+    model_load_path: PathText = again(Config, "model_load_path", "./models/spq_{n_bits}bits_example.ckpt")
+    cifar10_label_sim_path: PathText = again(Config, "cifar10_label_sim_path", "")
+    n_DB: Ranks = again(Config, "n_DB", 1000)
+    backbone: Backbone = again(Config, "backbone", "resnet18")
+    total_epochs: Epochs = again(Config, "total_epochs", 206)
+    batch_size: BatchSize = again(Config, "batch_size", 256)
+    learning_rate: Positive = again(Config, "learning_rate", 3e-4)
+    eval_term: Annotated[NonNegativeInt, IN_TIME] = again(Config, "eval_term", 100)
 
     protocol: Annotated[int, Field(ge=1, le=3)] = 3
     """Data protocol: 3, SPQ's, the official training images are learned from and searched, the test images ask; or
     GPQ's 1 or 2. No labels are used."""
 
-    N_books: PositiveInt = 8
+    N_books: Length = 8
     """Codebooks, M. 1 or more; 4, 8, 16 make codes of 16, 32, 64 bits."""
 
     N_words: Annotated[int, Field(ge=2, le=256), AfterValidator(power_of_2)] = 16
     """Codewords of a codebook, K, a power of 2 from 2 to 256."""
 
-    L_word: PositiveInt = 16
+    L_word: Annotated[Length, _feature("N_books")] = 16
     """Numbers in a codeword, d. 1 or more."""
 
-    soft_quantization_scale: PositiveFloat = 5.0
+    soft_quantization_scale: Positive = 5.0
     """What the soft assignment multiplies squared distances by, tau_q (the paper's formula divides). Above 0."""
 
-    contrastive_temperature: PositiveFloat = 0.5
+    contrastive_temperature: Positive = 0.5
     """What the loss divides cosines by, tau_cqc. Above 0."""
 
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    weight_decay: Weight = 1e-5
     """Of every parameter, added to its gradient. 0 or more."""
 
     decay: Literal["staircase", "cosine", "periodic"] = "periodic"
@@ -601,19 +625,19 @@ class WSDHQ(Codebooks):
     method: Literal["wsdhq"] = "wsdhq"
     """Weakly supervised deep hyperspherical quantization (Wang et al., AAAI 2021), from images and people's tags."""
 
-    ImagNet_pretrained_path: str = again(Config, "ImagNet_pretrained_path", "")  # that of the repository knows labels
-    model_save_path: str = again(Config, "model_save_path", "./models/wsdhq/")
-    model_load_path: str = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
-    cifar10_label_sim_path: str = again(Config, "cifar10_label_sim_path", "")
-    n_DB: PositiveInt = again(Config, "n_DB", 5000)
+    ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")  # the repository's knows labels
+    model_save_path: PathText = again(Config, "model_save_path", "./models/wsdhq/")
+    model_load_path: PathText = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
+    cifar10_label_sim_path: PathText = again(Config, "cifar10_label_sim_path", "")
+    n_DB: Ranks = again(Config, "n_DB", 5000)
     without_hits: Literal["zero", "drop"] = again(Config, "without_hits", "drop")
-    batch_size: Annotated[int, Field(ge=2)] = again(Config, "batch_size", 256)
-    learning_rate: PositiveFloat = again(Config, "learning_rate", 3e-4)
+    batch_size: BatchSize = again(Config, "batch_size", 256)
+    learning_rate: Positive = again(Config, "learning_rate", 3e-4)
     decay_rate: Annotated[float, Field(gt=0, le=1)] = again(Config, "decay_rate", 0.5)
-    decay_steps: PositiveInt = again(Config, "decay_steps", 300)
+    decay_steps: Steps = again(Config, "decay_steps", 300)
     bn_word: Annotated[int, Field(ge=1, le=8)] = again(Codebooks, "bn_word", 8)
 
-    tags: str = ""
+    tags: PathText = ""
     """Tags to learn from: a .npz file, or a folder of FinalTagEmbs.txt and TagIdMergeMap.pkl, both made by
     python -m utils.data.tags; "" for the data set's own."""
 
@@ -623,11 +647,11 @@ class WSDHQ(Codebooks):
     tag_insert: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Wrong tags that come in by chance, for each that an image has. 0 to 1."""
 
-    iterations: PositiveInt = 800
+    iterations: Steps = 800
     """Steps of training; total_epochs does not count. More than the first round of codes waits for, see update_epochs;
     from random weights, tens of thousands."""
 
-    dimension: PositiveInt = 300
+    dimension: Annotated[PositiveInt, at_most(4096, "gigabytes for codewords and hours a round")] = 300
     """Numbers in a tag's vector, and so in a feature, D."""
 
     n_book: PositiveInt = 4
@@ -636,19 +660,19 @@ class WSDHQ(Codebooks):
     margin_rule: Literal["adaptive", "fixed"] = "adaptive"
     """How much nearer an image's tag must be than another: the more, the farther these two are apart, or `margin`."""
 
-    gamma: PositiveFloat = 1.0
+    gamma: Positive = 1.0
     """Exponent of the adaptive margin. Above 0."""
 
-    margin: PositiveFloat = 0.7
+    margin: Positive = 0.7
     """The fixed margin, a difference of cosines. Above 0."""
 
-    lam: Annotated[float, Field(ge=0)] = 1e-4
+    lam: Weight = 1e-4
     """Weight of the quantization loss once there are codebooks, lambda. 0 or more."""
 
-    sweeps: PositiveInt = 3
+    sweeps: Annotated[PositiveInt, at_most(100, "hours a round of codes")] = 3
     """Times that coding goes through the codebooks. 1 or more."""
 
-    update_epochs: PositiveInt = 2
+    update_epochs: Epochs = 2
     """Epochs from one round of codes and codebooks to the next, whole batches rounded up. 1 or more."""
 
     normalize: Literal["code", "paper"] = "code"
@@ -676,7 +700,7 @@ class WDHT(WSDHQ):
     method: Literal["wdht"] = "wdht"
     """The hinge loss of WDHT (Gattupalli et al., CVPR 2019) in place of WSDHQ's, as in the release of the latter."""
 
-    model_save_path: str = again(Config, "model_save_path", "./models/wdht/")
+    model_save_path: PathText = again(Config, "model_save_path", "./models/wdht/")
 
 
 METHODS = {"gpq": GPQ, "classifier": Classifier, "spq": SPQ, "wsdhq": WSDHQ, "wdht": WDHT, "pq": PQ, "opq": OPQ,

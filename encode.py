@@ -27,7 +27,7 @@ from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
 from utils import errors, files, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.cluster import encoding
 from utils.data import embeddings, lazy, sets
 from utils.retrieval import block_file, code_file, feature_file, search
@@ -42,7 +42,7 @@ class Options(Own):
     needs = {**dict.fromkeys(("n_DB", "without_hits", "cifar10_label_sim_path"), []),
              "mirrored": ("features_only", True)}
 
-    images: str = ""
+    images: PathText = ""
     """Folder of pictures and subfolders, or .npy file of uint8 [N, 32, 32, 3]; with embeddings .npy file of float
     [N, D]. Left out with features_only, it is all images of the data set, in the order in which they are loaded."""
 
@@ -53,13 +53,13 @@ class Options(Own):
     mirrored: CliImplicitFlag[bool] = False
     """With features_only, the mean of what it sees in a picture and in its mirror image; it takes twice as long."""
 
-    out: str = ""
+    out: PathText = ""
     """File to write, .npz; .npy with features_only. A name that ends in / is a folder of shards."""
 
     ray: str = ""
     """Ray cluster that fills a folder of shards: "auto" is the one that runs, "local" one on this machine alone."""
 
-    export: str = ""
+    export: PathText = ""
     """Write the encoder itself and encode nothing: a folder, which becomes a SavedModel, or a file that ends in .onnx.
     It takes pictures, uint8 [B, H, W, 3], to features and codes."""
 

@@ -15,6 +15,7 @@ import train
 from config import Pretraining
 from model.tf1 import tf
 from utils import settings
+from utils.base_settings import PathText
 from utils.session import checkpoints, machine, pretrained
 from utils.training import task as tasks
 
@@ -22,7 +23,7 @@ from utils.training import task as tasks
 class Options(train.Options):
     """Pretrain F with the settings of config.py's Pretraining."""
 
-    out: str = "./models/CIFAR100_pretrained.mat"
+    out: PathText = "./models/CIFAR100_pretrained.mat"
     """File that F goes to at the end, arrays by variable name."""
 
 

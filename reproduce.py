@@ -20,7 +20,6 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
     from utils.errors import run
     run("reproduce")
 
-import argparse
 import contextlib
 import shlex
 import sys
@@ -42,6 +41,7 @@ from utils.training.task import Task
 
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1, "n_validation": 100}
 OWN = {"model_save_path", "model_load_path", *cells.OWN}  # settings that every cell has of its own
+MOST_SEEDS = 100
 
 class Plan(NamedTuple):
     """What a command is about."""
@@ -92,9 +92,6 @@ def plan(arguments, named):
         said = " ".join(cells.argument(key, value) for key, value in choice.items())
         raise UserError(f"{arguments.what} has no cell with these settings, {said}; leave some out, or put config.py "
                         "back")
-    for key in named:
-        if all(idle(config, key) for _, name, config in places if name in wanted and key in type(config).model_fields):
-            raise UserError(f"{key} has no effect on {arguments.what} beside these settings; leave it out")
     methods, unsaid = dict.fromkeys(cell.settings["method"] for cell in shown), GPQ.implied(chosen).keys()
     parts = dict.fromkeys(part for method in methods
                           for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))
@@ -169,6 +166,9 @@ def reproduce(arguments, named):
     after every cell. A training that is stopped ends it. Raises UserError where cells failed.
     """
     todo = plan(arguments, named)
+    for key in named:
+        if all(idle(todo.configs[name], key) or not hasattr(todo.configs[name], key) for name in todo.wanted):
+            raise UserError(f"{key} has no effect on {todo.what} beside these settings; leave it out")
     held_back, kept, failed = EXPERIMENTS[todo.what].held_back, {}, []
     for name, config in todo.configs.items():
         with going_on(name, failed):
@@ -224,8 +224,8 @@ def overview():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Reproduce a table or figure of the paper; alone, lists them.",
-                                     epilog="Any setting of config.py may follow as --name=value.", allow_abbrev=False)
+    parser = errors.Parser(description="Reproduce a table or figure of the paper; alone, lists them.",
+                           epilog="Any setting of config.py may follow as --name=value.", allow_abbrev=False)
     parser.add_argument("what", nargs="?", choices=EXPERIMENTS)
     parser.add_argument("--bits", nargs="+", type=int, help="code lengths")
     parser.add_argument("--seeds", type=int, help="seeds from 0")
@@ -235,8 +235,9 @@ def main():
     arguments, rest = parser.parse_known_args()
     if arguments.what is None:
         return overview()
-    if arguments.seeds is not None and arguments.seeds < 1:
-        raise UserError(f"--seeds is {arguments.seeds}; ask for 1 or more")
+    if arguments.seeds is not None and not 1 <= arguments.seeds <= MOST_SEEDS:
+        raise UserError(f"--seeds is {arguments.seeds}; ask for 1 to {MOST_SEEDS}, each of which takes a training of "
+                        "every cell, hours to weeks")
     check_bits(arguments.what, arguments.bits or ())
     kind = METHODS[arguments.method or EXPERIMENTS[arguments.what].method]
     named = from_command_line(None, rest, kind)

@@ -28,7 +28,7 @@ from utils.base_settings import Own
 from utils.session import checkpoints, machine
 from utils.training import task as tasks
 from utils.training.fitting import Fitting
-from utils.training.folder import check_disk, epochs_of, newest, only_training_in, start
+from utils.training.folder import check_disk, ended, epochs_of, newest, only_training_in, start
 from utils.training.logs import interrupts, say, write_scalars
 
 LOG_TERM = 10
@@ -52,6 +52,8 @@ def train(config, task):
     Raises: errors.Stopped where a signal ended it, with what is done kept in `interrupted.ckpt`; UserError.
     """
     folder = Path(config.model_save_path)
+    if ended(config, task.n_steps):
+        return config.final_checkpoint
 
     with only_training_in(folder), tf.Graph().as_default(), machine.session(config) as session:
         tf.set_random_seed(config.seed)

@@ -4,13 +4,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pydantic
 import pytest
 
-from config import GPQ, METHODS
+import Demo
+import encode
+import pretrain
+import train
+from config import GPQ, METHODS, WSDHQ, Backbone
+from model.backbones import NETWORKS
+from utils.data.tags import __main__ as tags_command
 from utils.errors import UserError
-from utils.settings import from_command_line
+from utils.settings import combined, from_command_line
+from utils.training import pseudo_labels, soft_labels
 
 ROOT = Path(__file__).parents[1]
 RELEASE = dict(
@@ -61,6 +69,46 @@ def test_a_wrong_value_names_its_setting(name, value):
     message = refusal(f"--{name}={value}")
     assert message.startswith(f"{name} is ")
     assert GPQ.model_fields[name].description.split()[0] in message  # and says what is meant
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--n_CLASSES=2147483648"], "n_CLASSES is '2147483648': value error, it may be 10,000,000 at most, since more"),
+    (["--len_code=4294967296"], "len_code is '4294967296': value error, it may be 65,536 at most"),
+    (["--n_book=1000", "--len_code=1000"], "len_code is '1000': value error, with n_book=1000 a feature has"),
+    (["--total_epochs=10000000"], "total_epochs is '10000000': value error, it may be 1,000,000 at most"),
+    (["--alpha=1e31"], "alpha is '1e31': value error, it may be 1e+30 at most"),
+    (["--backbone=vgg"], "backbone is 'vgg': input should be 'modified_vgg', 'cnn_f', "),
+    (["--data_dir=" + 300 * "x"], "data_dir is 'xxx")])
+def test_a_number_has_an_upper_bound_that_says_what_it_would_take(arguments, says):
+    assert refusal(*arguments).startswith(says)
+
+
+@pytest.mark.parametrize("kind", METHODS.values(), ids=METHODS)
+def test_every_number_is_bounded(kind):
+    for name, field in kind.model_fields.items():
+        if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):
+            with pytest.raises(pydantic.ValidationError):
+                kind(**{name: 10 ** 12 if isinstance(field.default, int) else 1e31})
+
+
+PATHS = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
+         "embeddings", "pseudo_labels", "soft_labels", "tags", "image", "database", "images", "out", "export",
+         "features", "words"}
+
+
+@pytest.mark.parametrize("own", [train, Demo, encode, pretrain, pseudo_labels, soft_labels, tags_command])
+def test_a_tilde_is_the_home_folder(monkeypatch, own):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    kind = combined(WSDHQ, own.Options)
+    needed = {name: "x" for name, field in kind.model_fields.items() if field.is_required()}
+    needed |= {"teacher": "efficientnet_lite0"} if "teacher" in needed else {}
+    for name in PATHS & kind.model_fields.keys():
+        made = kind(**{**needed, name: "~/x"})
+        assert getattr(made, name) == "/home/somebody/x", name
+
+
+def test_every_backbone_of_the_settings_is_a_network():
+    assert set(get_args(Backbone)) == NETWORKS.keys()
 
 
 @pytest.mark.parametrize("argument, near", [

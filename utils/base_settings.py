@@ -1,8 +1,31 @@
 """What every class of settings is: those of config.py, never changed, and those that a script has of its own."""
+import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _path(text):
+    """`text` with the home folder in the place of ~, else ValueError where no file can be called so."""
+    text = os.path.expanduser(text)
+    names = os.fsencode(text).split(b"/")
+    if "\0" in text or max(map(len, names)) > 255 or sum(map(len, names)) + len(names) > 4096:
+        raise ValueError("no file can have this name")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_path)]
+
+
+def at_most(limit, cost):
+    """The annotation of a number that may be `limit` at most, since more would take `cost`, in words."""
+    def check(number):
+        if number > limit:
+            shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+            raise ValueError(f"it may be {shown} at most, since more would take {cost}")
+        return number
+    return AfterValidator(check)
 
 
 class Settings(BaseModel):

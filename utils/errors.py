@@ -1,4 +1,5 @@
 """How a command ends: a user's mistake is one sentence, a signal one line, and neither is a traceback."""
+import argparse
 import contextlib
 import importlib
 import os
@@ -19,6 +20,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, told, number):
         super().__init__(told)
         self.number = number
+
+
+class Parser(argparse.ArgumentParser):
+    """One whose refusals are sentences, without a page of usage, and to which ~ after = is the home folder."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        parts = (argument.partition("=") for argument in (sys.argv[1:] if args is None else args))
+        return super().parse_known_args([f"{name}{equals}{os.path.expanduser(value)}" for name, equals, value in parts],
+                                        namespace)
+
+    def error(self, message):
+        raise UserError(f"{' '.join(message.split())}; --help lists what can be asked for")
 
 
 def run(main):

@@ -108,8 +108,8 @@ def refuse_idle(made, among=None):
     Raises: UserError that says beside what it has none, and what to set.
     """
     given = {name: getattr(made, name) for name in sorted(made.model_fields_set)}
-    implied = made.implied(given)
     for name, value in given.items():
+        implied = made.implied({other: each for other, each in given.items() if other != name})
         if value in (type(made).model_fields[name].default, implied.get(name)):
             continue
         if among is not None and name not in among or made.needs.get(name) == []:

@@ -12,16 +12,15 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
     from utils.errors import run
     run("utils.data.__main__")
 
-import argparse
-
 from utils.data import joined, sets, splits
 from utils.data.sample import make_sample
+from utils.errors import Parser
 from utils.settings import from_command_line, refuse_idle
 
 
 def main():
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m utils.data", description="Get a data set.")
+    parser = Parser(prog="python -m utils.data", description="Get a data set.")
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help="download, verify and unpack the official archive")
     fetch.add_argument("dataset", choices=[name for name, row in sets.SETS.items() if row.fetch])

@@ -1,4 +1,6 @@
 """Splits that training needs of any data set, and what it may know of the labels."""
+import os
+
 import numpy as np
 
 from utils.data.labels import ClassNumbers
@@ -20,6 +22,10 @@ def training_labels(data, n_classes):
         numbers = np.full(len(data.labels), -1)
         numbers[data.labelled] = data.labels[data.labelled][:, known].numbers
         return ClassNumbers(numbers, n_classes)
+    needed = len(data.labels) * n_classes
+    if needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise UserError(f"n_CLASSES is {n_classes}, and the labels of {len(data.labels)} images would take "
+                        f"{needed / 2 ** 30:.0f} GiB, more than this machine has; set it to fewer")
     labels = np.zeros((len(data.labels), n_classes), bool)
     labels[data.labelled, :len(known)] = data.labels[np.ix_(data.labelled, known)]
     return labels

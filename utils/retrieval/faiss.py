@@ -13,13 +13,12 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
     from utils.errors import run
     run("utils.retrieval.faiss")
 
-import argparse
 import dataclasses
 
 import numpy as np
 
 from utils import files
-from utils.errors import UserError
+from utils.errors import Parser, UserError
 from utils.reading import indexes
 from utils.retrieval.database import Database, pack, reconstruct, unpack
 
@@ -165,7 +164,7 @@ def write(index, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m utils.retrieval.faiss", description="Codes to faiss and back.")
+    parser = Parser(prog="python -m utils.retrieval.faiss", description="Codes to faiss and back.")
     parser.add_argument("source", help="a database, .npz, or a faiss index")
     parser.add_argument("out", help="file to write: the other of the two")
     parser.add_argument("--ivf", type=int, default=0, metavar="N", help="inverted lists in front of the codes")

@@ -6,7 +6,7 @@
 The other way needs no command: Demo.py and encode.py take a .pth or .npy of a release as model_load_path.
 """
 from utils import errors, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.methods import METHODS
 from utils.session import checkpoints, spq_release, wsdhq_release
 from utils.training import folder
@@ -18,7 +18,7 @@ FORMS = {"spq": ("resnet18", spq_release.write), "wsdhq": ("alexnet", wsdhq_rele
 class Options(Own):
     """Write a checkpoint as its method's release does, with the settings of config.py."""
 
-    out: str
+    out: PathText
     """File to write, .pth of SPQ, .npy of WSDHQ and WDHT."""
 
 

@@ -130,13 +130,13 @@ def chosen(config, source=None):
     which there is no `source`, are prepared. Raises UserError as `check_use`.
     """
     usual = settings.released(type(config))
-    path = config.checkpoint
+    path = named(config)
     if config.model_load_path == usual["model_load_path"]:
         path = finished(config)
         print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}" if path
               else f"Searching by {config.checkpoint}: no training of these settings is finished in "
                    f"{config.model_save_path}")
-        path = path or config.checkpoint
+        path = path or named(config)
     kept = about(path)
     if source is None and config.backbone != "embeddings":
         config = sets.for_own_pictures(config, kept and settings.completed(kept["settings"], type(config)))
@@ -149,6 +149,44 @@ def chosen(config, source=None):
     for name, value in trained.items():
         print(f"{name}={value}, as it was trained")
     return path, config.model_copy(update=trained)
+
+
+def named(config):
+    """The checkpoint that `model_load_path` names, as a path, one of its files or the folder in which it is alone.
+
+    Args:
+        config: settings to search by.
+    Returns: str, the checkpoint's path, whether or not it is there; of a folder with several the newest finished one of
+        these settings.
+    Raises: UserError where a folder holds no such checkpoint or several.
+    """
+    path = config.checkpoint
+    for part in (*checkpoints.PARTS, ".json"):
+        path = path.removesuffix(part)
+    if not Path(path).is_dir():
+        return path
+    there = [str(file.with_suffix("")) for file in sorted(Path(path).glob(f"*{checkpoints.PARTS[1]}"))]
+    found = finished(config.model_copy(update={"model_save_path": path})) or (there[0] if len(there) == 1 else None)
+    if found is None:
+        raise UserError(f"model_load_path is {path}, a folder without one finished checkpoint of these settings; set "
+                        f"it to {' or '.join(there[:5]) or 'one that holds a checkpoint'}")
+    return found
+
+
+def ended(config, n_steps):
+    """Whether resuming would find a training of `config` that has come to its end, which then is said.
+
+    Args:
+        config: settings with `resume`.
+        n_steps: steps of the whole training.
+    """
+    made = about(config.final_checkpoint) if config.resume else None
+    if made is None or made["step"] < n_steps or settings.differences(
+            made["settings"], config, type(config).model_fields.keys() - settings.FREE):
+        return False
+    print(f"{config.final_checkpoint} is finished, iter {made['step']} of {n_steps}; ask for more epochs to go on, or "
+          "search by it with Demo.py")
+    return True
 
 
 def check_use(checkpoint, config, source=None):

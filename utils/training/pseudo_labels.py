@@ -15,7 +15,7 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
 import numpy as np
 
 from utils import files, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.data import label_files, pseudo_labels, sets, splits
 
 
@@ -24,10 +24,10 @@ class Options(Own):
 
     needs = {"pseudo_confidence": {}}
 
-    features: str
+    features: PathText
     """File of the teacher's features, .npy, float [N, D], of all images in the order in which they are loaded."""
 
-    out: str
+    out: PathText
     """File to write, .npz."""
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import PositiveFloat
 
 from utils import files, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.data import label_files, sets, soft_labels
 from utils.errors import UserError
 from utils.session import imagenet
@@ -26,7 +26,7 @@ from utils.session import imagenet
 class Options(Own):
     """Soften a teacher's ImageNet probabilities, with the settings of config.py."""
 
-    features: str
+    features: PathText
     """File of the teacher's features, .npy, float [N, 1280], of all images in the order in which they are loaded."""
 
     teacher: Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -35,7 +35,7 @@ class Options(Own):
     temperature: PositiveFloat = 2.0
     """What logits are divided by before the softmax. Above 0."""
 
-    out: str
+    out: PathText
     """File to write, .npz."""
 
 

@@ -18,6 +18,7 @@ from utils.training.folder import (
     Progress,
     check_use,
     chosen,
+    ended,
     epochs_of,
     finished,
     newest,
@@ -266,3 +267,31 @@ def test_a_checkpoint_of_another_method_or_other_data(session, tmp_path):
     with pytest.raises(UserError, match="12bits.ckpt was trained on CIFAR-10, the sample.*; set data_dir as it was"):
         check_use(path, searching(tmp_path), SAMPLE._replace(sha256="1" * 64))
     check_use(tmp_path / "release.ckpt", searching(tmp_path), SAMPLE)  # no JSON lies beside it
+
+
+@pytest.mark.parametrize("named", ["{0}/12bits.ckpt", "{0}/12bits.ckpt.index", "{0}/12bits.ckpt.data-00000-of-00001",
+                                   "{0}/12bits.ckpt.json", "{0}", "{0}/"])
+def test_a_checkpoint_is_named_by_its_files_and_its_folder(session, tmp_path, named):
+    leave_checkpoint(session, tmp_path, "20.ckpt", 20)  # on the way
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
+    config = searching(tmp_path / "elsewhere", model_load_path=named.format(tmp_path))
+    assert chosen(config, SAMPLE)[0] == str(tmp_path / "12bits.ckpt")
+
+
+def test_a_folder_of_a_release_s_checkpoint_or_of_several(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "a.ckpt", 300)
+    (tmp_path / "a.ckpt.json").unlink()
+    assert chosen(searching(tmp_path, model_load_path=str(tmp_path)))[0] == str(tmp_path / "a.ckpt")
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, protocol=2)
+    with pytest.raises(UserError, match="a folder without one finished checkpoint of these settings; set it to .*12bits"
+                                        ".ckpt or .*a.ckpt"):
+        chosen(searching(tmp_path, model_load_path=str(tmp_path)))
+
+
+def test_resuming_what_is_finished_says_so(session, tmp_path, capsys):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
+    config = searching(tmp_path, resume=True)
+    assert ended(config, 300) and "12bits.ckpt is finished, iter 300 of 300; ask for more epochs" in (
+        capsys.readouterr().out)
+    assert not ended(config, 301) and not ended(searching(tmp_path), 300)
+    assert not ended(searching(tmp_path, resume=True, lam_1=0.5), 300)

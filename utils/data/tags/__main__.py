@@ -22,7 +22,7 @@ from pydantic import Field
 
 from config import WSDHQ
 from utils import files, settings
-from utils.base_settings import Own
+from utils.base_settings import Own, PathText
 from utils.data import sets
 from utils.data.tags import merging, released, tagging
 from utils.errors import UserError
@@ -31,7 +31,7 @@ from utils.errors import UserError
 class Options(Own):
     """Merge the tags of the data set that the settings of config.py name."""
 
-    words: str = ""
+    words: PathText = ""
     """Word vectors: .npz of words and vectors, GoogleNews' .bin.gz or GloVe's text; "" for the data set's own."""
 
     neighbours: Annotated[int, Field(ge=0)] | None = None
@@ -46,7 +46,7 @@ class Options(Own):
     control: Literal["none", "orthogonal", "labels"] = "none"
     """A control: merged tags with random orthogonal vectors, or the images' labels as tags, with such vectors."""
 
-    out: str = ""
+    out: PathText = ""
     """Where to write: a .npz file, or a folder for the released program's two files; "" for nowhere."""
 
 
