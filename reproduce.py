@@ -166,7 +166,7 @@ def reproduce(arguments, named):
     after every cell. A training that is stopped ends it. Raises UserError where cells failed.
     """
     todo = plan(arguments, named)
-    for key in named:
+    for key in named.keys() - cells.ELSEWHERE:
         if all(idle(todo.configs[name], key) or not hasattr(todo.configs[name], key) for name in todo.wanted):
             raise UserError(f"{key} has no effect on {todo.what} beside these settings; leave it out")
     held_back, kept, failed = EXPERIMENTS[todo.what].held_back, {}, []

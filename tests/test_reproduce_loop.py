@@ -222,7 +222,7 @@ def test_imagenets_cells_wait_for_their_files_and_keep_their_schedules(stub, dat
 @pytest.mark.parametrize("arguments, said", [
     (["--lam_1=0.5"], "figure3 has no cell with these settings, --lam_1=0.5; leave some out"),
     (["--method=classifier"], "figure3 has no cell with these settings, --method=classifier; leave some out"),
-    (["--seeds", "0"], "--seeds is 0; ask for 1 or more"),
+    (["--seeds", "0"], "--seeds is 0; ask for 1 to 100, each of which"),
     *(([f"--{name}=1"], f"{name} is set for each cell by reproduce.py; leave it out and choose by --bits and --seeds")
       for name in ("model_save_path", "model_load_path", "n_book", "bn_word", "seed")),
 ])
