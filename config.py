@@ -654,7 +654,7 @@ class WSDHQ(Codebooks):
     dimension: Annotated[PositiveInt, at_most(4096, "gigabytes for codewords and hours a round")] = 300
     """Numbers in a tag's vector, and so in a feature, D."""
 
-    n_book: PositiveInt = 4
+    n_book: Annotated[PositiveInt, at_most(64, "hours a round of codes")] = 4
     """Codebooks, M, whose words are added. 1 or more; 1 to 4 of 8 bits each make codes of 8, 16, 24, 32 bits."""
 
     margin_rule: Literal["adaptive", "fixed"] = "adaptive"

@@ -253,7 +253,7 @@ def test_a_checkpoint_is_not_searched_by_other_codes(tmp_path, kind, trained, se
 @pytest.mark.parametrize("setting, value", [("precision", "bfloat16"), ("input_side", 96), ("image_size", 64),
                                             ("truth", "keywords")])
 def test_a_database_is_of_all_that_decides_its_codes_and_labels(monkeypatch, setting, value):
-    monkeypatch.setattr(checkpoints, "fingerprint", lambda path: "f")
+    monkeypatch.setattr(checkpoints, "fingerprint", lambda *_: "f")
     data = SimpleNamespace(source=SAMPLE)
     assert made_of(GPQ(), "a.ckpt", data) != made_of(GPQ(**{setting: value}), "a.ckpt", data)
 
