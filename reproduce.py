@@ -178,6 +178,10 @@ def reproduce(arguments, named):
     missing = [name for name in todo.wanted if name not in kept and name not in failed and not arguments.draw]
     if missing and not arguments.smoke:
         cells.check_data([todo.configs[name] for name in missing])
+    by_name = [name for name, one in kept.items() if None in dict(cells.noted(one.cell["training"])).values()]
+    if by_name:
+        print(f"{len(by_name)} of the {len(kept)} kept cells do not say the SHA-256 of the F that they started from; "
+              "they count by the name of its file")
     report(todo, kept)
     for number, name in enumerate(missing, 1):
         print(f"cell {number} of {len(missing)}: {name}", flush=True)

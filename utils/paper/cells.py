@@ -16,7 +16,7 @@ from config import METHODS as KINDS
 from config import Config
 from model.backbones import NETWORKS
 from utils import files, methods
-from utils.data import image_lists, sets
+from utils.data import embeddings, image_lists, sets
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.reading import documents
@@ -206,19 +206,45 @@ def check_data(configs):
 def load(path, config):
     """The JSON of a cell, or the one beside its checkpoint, kept at `path`; None where there is none.
 
-    Raises UserError where it is damaged or was made with other settings, and says what to remove.
+    Raises UserError where it is damaged or was made with other settings, another F or other vectors, and says what to
+    remove. What is not there now, or was not noted then, is taken by its name.
     """
     if not path.exists():
         return None
     model = Beside if path.name.endswith(".ckpt.json") else Cell
     kept = documents.read_json(path, model, "result", "remove it to make it again")
-    said = kept.get("training", kept)["settings"]
-    for key, before, now in differences(said, config, type(config).model_fields.keys() - FREE):
-        folder = Path(config.model_save_path)
-        old = [str(place) for place in (path, folder) if place.exists() and place.parent != folder]
-        raise UserError(f"{path} was made with {key}={before} and the settings say {now}; remove "
-                        f"{' and '.join(old)} to make it again, or set {key} as it was")
+    training, folder = kept.get("training", kept), Path(config.model_save_path)
+    old = " and ".join(str(place) for place in (path, folder) if place.exists() and place.parent != folder)
+    for key, before, now in differences(training["settings"], config, type(config).model_fields.keys() - FREE):
+        raise UserError(f"{path} was made with {key}={before} and the settings say {now}; remove {old} to make it "
+                        f"again, or set {key} as it was")
+    for key, before in noted(training):
+        file = getattr(config, key)
+        now = _sha256(key, file, files.state(file))
+        if before and now and before != now:
+            raise UserError(f"{path} was made of another {file} than is there now, of SHA-256 {before[:12]} and not "
+                            f"{now[:12]}; put that one back, give this one another name, or remove {old} to make it "
+                            "again")
     return kept
+
+
+def noted(training):
+    """[(a setting of FILES, the SHA-256 of what a training took by it, None where that was not noted)]."""
+    said, found = training["settings"], []
+    if said.get("embeddings"):
+        found.append(("embeddings", Source.from_json(training["data"]).sha256))
+    if training["initial"] and training["initial"] == said.get("ImagNet_pretrained_path"):
+        found.append(("ImagNet_pretrained_path", training.get("initial_sha256")))
+    return found
+
+
+@functools.cache
+def _sha256(key, path, state):
+    """What `noted` would give of a training that took the file now, which is in that state; None where there is none.
+    """
+    if key == "embeddings":
+        return embeddings.load(path).source.sha256 if Path(path).exists() else None
+    return pretrained.sha256(path)
 
 
 def save(path, config, training, evaluation, ran):

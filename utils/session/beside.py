@@ -14,6 +14,7 @@ class Beside(pydantic.BaseModel):
     images: pydantic.NonNegativeInt = 0
     seconds: pydantic.NonNegativeFloat
     initial: str
+    initial_sha256: str | None = None
     losses: dict[str, float] | None
     judged: float | None = None
     data: Source | str

@@ -1,4 +1,5 @@
 """F's pretrained weights, in the release's .mat file: reading, writing, and what they come of."""
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def load_pretrained(session, path):
     variables were loaded. Raises UserError where there is no file, it is no such file, lacks a variable or holds it in
     another shape.
     """
-    path = next((file for file in (path, f"{path}.mat") if Path(file).is_file()), path)
+    path = _file(path)
     if not Path(path).exists():
         raise UserError(f"there is no pretrained F at {path}; set ImagNet_pretrained_path to one, such as pretrain.py "
                         "makes, or to nothing, --ImagNet_pretrained_path=, to train from random weights")
@@ -43,6 +44,16 @@ def load_pretrained(session, path):
                             f"{mend}")
         variable.load(array.astype(np.float32), session)
     return len(wanted)
+
+
+def sha256(path):
+    """The SHA-256 of the file of a pretrained F, hexadecimal; None where there is none."""
+    file = Path(_file(path))
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _file(path):
+    return next((file for file in (path, f"{path}.mat") if Path(file).is_file()), path)
 
 
 def save_pretrained(checkpoint, path):

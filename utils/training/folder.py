@@ -61,8 +61,8 @@ def _place(source):
 class Progress:
     """How far a run has come: what its log, its checkpoints' JSON and its resumption need."""
 
-    def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, judged=None):
-        self.step, self.seconds, self.initial = step, seconds, initial
+    def __init__(self, step=0, seconds=0.0, initial="random weights", losses=None, judged=None, initial_sha256=None):
+        self.step, self.seconds, self.initial, self.initial_sha256 = step, seconds, initial, initial_sha256
         self.losses, self.judged = losses, judged
         self._made_by = {"device": machine.device(), "commit": machine.commit()}  # at the start: files may change later
 
@@ -70,7 +70,7 @@ class Progress:
         """The JSON-able settings and results that lie beside a checkpoint."""
         return {"step": self.step, "epoch": self.step // task.epoch_steps,
                 "images": self.step * task.n_batches * task.batch_size, "seconds": round(self.seconds, 1),
-                "initial": self.initial, "data": task.source._asdict(),
+                "initial": self.initial, "initial_sha256": self.initial_sha256, "data": task.source._asdict(),
                 "tags_sha256": task.tags_sha256, "losses": self.losses,
                 "measure": task.measure, "judged": self.judged, "tensorflow": tf.__version__, **self._made_by,
                 "settings": config.model_dump(mode="json", exclude={"resume"})}
@@ -236,14 +236,15 @@ def start(session, folder, variables, config, source, tags_sha256=None):
         checkpoints.restore(session, path, variables, config)
         print(f"Resumed from {path}, iter {before['step']}")
         return Progress(**{name: before[name] for name in ("step", "seconds", "initial", "losses")},
-                        judged=before.get("judged"))
+                        judged=before.get("judged"), initial_sha256=before.get("initial_sha256"))
     if path is not None:
         raise UserError(f"{folder} holds another training's checkpoints ({path}); go on with it by --resume, "
                         "or set another model_save_path")
     if Path(f"{config.final_checkpoint}.index").exists():
         raise UserError(f"{config.final_checkpoint} is a finished training's; set another model_save_path, or move it "
                         "away")
-    return Progress(initial=initialise(session, config))
+    initial = initialise(session, config)
+    return Progress(initial=initial, initial_sha256=pretrained.sha256(initial))
 
 
 def initialise(session, config):

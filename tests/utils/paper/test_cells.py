@@ -1,11 +1,15 @@
 """What a cell is called, costs and keeps."""
 import contextlib
+import hashlib
 import json
 
+import made_up
+import numpy as np
 import pytest
 
 from config import GPQ, SPQ, Classifier
 from model.tf1 import tf
+from utils.data import embeddings
 from utils.errors import UserError
 from utils.paper import cells
 from utils.training.logs import write_scalars
@@ -122,6 +126,33 @@ def test_what_a_cell_of_other_settings_was_made_from_must_go_too(tmp_path):
     for file, places in ((path, f"{path} and {folder} to"), (beside, f"{folder} to")):
         with pytest.raises(UserError, match=f"{file} was made with alpha=20.0 and .* 1.0; remove {places} make"):
             cells.load(file, other)
+
+
+def test_a_cell_of_another_f_or_other_vectors_of_the_same_name_is_none(tmp_path):
+    """One that does not say of which, as older ones, counts by the name; so does one whose file is not there."""
+    f, vectors = tmp_path / "F.mat", tmp_path / "v.npz"
+    f.write_bytes(b"one")
+    made_up.file(vectors)
+    of_f, of_vectors = GPQ(ImagNet_pretrained_path=str(f)), GPQ(embeddings=str(vectors), n_CLASSES=3)
+    of_one = {"initial": str(f), "initial_sha256": hashlib.sha256(b"one").hexdigest()}
+    kept = {"f": (of_f, of_one), "older": (of_f, {"initial": str(f)}),
+            "vectors": (of_vectors, {"data": embeddings.load(str(vectors)).source._asdict()})}
+    for name, (config, said) in kept.items():
+        cells.save(tmp_path / f"{name}.json", config, {**training(config), **said}, FOUND, "")
+        assert cells.load(tmp_path / f"{name}.json", config)
+
+    f.write_bytes(b"another")
+    made_up.file(tmp_path / "others.npz", labels=np.arange(300) % 3)
+    (tmp_path / "others.npz").rename(vectors)
+    vectors.with_suffix(".split.npz").unlink()
+    for name, file in (("f", f), ("vectors", vectors)):
+        path = tmp_path / f"{name}.json"
+        with pytest.raises(UserError, match=f"{path} was made of another {file} than is there now.* remove {path}"):
+            cells.load(path, kept[name][0])
+    older = cells.load(tmp_path / "older.json", of_f)
+    assert cells.noted(older["training"]) == [("ImagNet_pretrained_path", None)]
+    f.unlink()
+    assert cells.load(tmp_path / "f.json", of_f)
 
 
 def test_a_cell_keeps_the_curves_of_a_training_that_was_killed_and_resumed(tmp_path):

@@ -1,4 +1,5 @@
 """What surrounds a training loop refuses before it starts, and leaves things as they were."""
+import hashlib
 import json
 import os
 from types import SimpleNamespace
@@ -54,6 +55,13 @@ def started(session, folder, source=SAMPLE, **choices):
     variables = variables_of(config)
     session.run(tf.global_variables_initializer())
     return start(session, folder, variables, config, source), session.run(variables)
+
+
+def test_the_f_that_a_training_starts_from_is_noted(session, tmp_path, monkeypatch):
+    (tmp_path / "F.mat").write_bytes(b"one")
+    monkeypatch.setattr("utils.training.folder.initialise", lambda *_: str(tmp_path / "F.mat"))
+    progress, _ = started(session, tmp_path)
+    assert progress.initial_sha256 == hashlib.sha256(b"one").hexdigest()
 
 
 def test_what_lies_beside_a_checkpoint(session, tmp_path):
