@@ -13,8 +13,8 @@ from utils import files
 KINDS = {"IxPq": "IndexPQ", "IxRq": "IndexResidualQuantizer", "IxLS": "IndexLocalSearchQuantizer",
          "IBxF": "IndexBinaryFlat", "IwPQ": "IndexIVFPQ", "IwRQ": "IndexIVFResidualQuantizer",
          "IwLS": "IndexIVFLocalSearchQuantizer", "IBwF": "IndexBinaryIVF"}
-FLAT = {"IxF2", "IxFI", "IxFl"}
-SETTINGS = {"Rq": 8, "RQ": 8, "LS": 69}  # bytes of how an additive quantizer is trained, behind the rest
+FLAT = {"IxF2", "IxFI", "IxFl", "IBxF"}
+SETTINGS = {"Rq": 8, "RQ": 8, "LS": 69}  # bytes of how an additive quantizer is trained
 
 
 class Index(NamedTuple):
@@ -31,7 +31,7 @@ def read(path):
     mend = f"give an {', '.join(KINDS.values())}; those with IVF with by_residual=False"
     with files.opened(path, "faiss index that is read here", mend) as file:
         content = _Content(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        index = _binary(content) if content.kind(KINDS).startswith("IB") else _of_words(content)
+        index = _index(content)
         if content.at != len(content.bytes) or not index.codes.size:
             raise ValueError("it holds no codes, or something follows them")
         return index
@@ -59,96 +59,61 @@ class _Content:
         letters = self.array("u1", 4).tobytes().decode("latin1")
         if letters not in known:
             raise ValueError(f"it is of faiss's kind {letters!r}")
-        self.latest = letters
         return letters
 
-    def header(self):
-        """(dimensions, codes, inner) of an index of vectors."""
-        d, n = self.one("<i4"), self.one("<i8")
-        self.array("u1", 17)
-        if (metric := self.one("<i4")) not in (0, 1):
+    def head(self, of_bits):
+        """(codes, bytes of a code where it is of bits, whether by inner product) of an index."""
+        size = self.array("<i4", 1 + of_bits)[-1]
+        n, _, metric = self.one("<i8"), self.array("u1", 1 if of_bits else 17), self.one("<i4")
+        if metric not in (0, 1):
             raise ValueError("its distance is neither the inner product nor Euclidean")
-        return d, n, metric == 0
-
-    def binary_header(self):
-        """(bytes of a code, codes) of an index of bits."""
-        _, size, n = self.one("<i4"), self.one("<i4"), self.one("<i8")
-        self.array("u1", 5)
-        return size, n
+        return n, int(size), metric == 0
 
 
-def _binary(content):
-    lists = content.latest == "IBwF"
-    size, n = content.binary_header()
-    if not lists:
-        return Index(content.vector("u1").reshape(n, size), None)
-    n_lists, _ = content.array("<u8", 2).tolist()
-    content.kind({"IBxF"})
-    content.binary_header()
-    content.vector("u1")
-    _skip_map(content)
-    return Index(_lists(content, n_lists, n, size), None)
-
-
-def _of_words(content):
-    kind = content.latest
-    d, n, inner = content.header()
-    lists, joined = kind[1] == "w", kind.endswith(("PQ", "Pq"))
+def _index(content):
+    kind = content.kind(KINDS)
+    of_bits, lists, joined = kind[1] == "B", "w" in kind, kind[2] == "P"
+    n, size, inner = content.head(of_bits)
     if lists:
         n_lists, _ = content.array("<u8", 2).tolist()
         content.kind(FLAT)
-        content.header()
-        content.vector("u1", 4)
-        _skip_map(content)
-        residual, size = content.one("u1") if joined else 0, content.one("<u8")
-    books = _joined(content) if joined else _added(content, d, kind[2:])
-    bits = books.shape[1].bit_length() - 1
+        content.head(of_bits)
+        content.vector("u1", 1 if of_bits else 4)
+        of_pairs = content.one("u1") == 2  # the map from ids to places
+        content.vector("<i8")
+        content.array("<i8", 2 * content.one("<u8") if of_pairs else 0)
+    if of_bits:
+        return Index(_lists(content, n_lists, n, size) if lists else content.vector("u1").reshape(n, size), None)
+    residual = content.one("u1") if lists and joined else 0
+    size = content.one("<u8") if lists else None
+    books = _codebooks(content, joined, kind[2:])
+    shape = n, len(books), books.shape[1].bit_length() - 1
     if lists:
-        residual = residual if joined else content.array("u1", 5)[0]
-        if residual:
+        if residual if joined else content.array("u1", 5)[0]:
             raise ValueError("its codes are of residuals, by_residual")
-        rows = _lists(content, n_lists, n, size)
+        codes = _lists(content, n_lists, n, size)
     else:
-        size = -(-len(books) * bits // 8) if joined else content.one("<u8")
-        rows = content.vector("u1").reshape(n, size)
-        content.array("u1", 9 * joined)  # how it is searched
-    words = np.unpackbits(rows, axis=1, count=len(books) * bits, bitorder="little").reshape(n, len(books), bits)
+        size = (shape[1] * shape[2] + 7) // 8 if joined else content.one("<u8")
+        codes = content.vector("u1").reshape(n, size)
+        content.array("u1", 9 if joined else 0)  # how it is searched
+    words = np.unpackbits(codes, axis=1, count=shape[1] * shape[2], bitorder="little").reshape(shape)
     return Index(np.packbits(words, axis=2, bitorder="little")[:, :, 0], books, inner, not joined)
 
 
-def _joined(content):
-    """The codebooks of a product quantizer, float32 [M, K, d]."""
-    d, n_book, bits = content.array("<u8", 3).tolist()
-    return _books(content.vector("<f4"), n_book, {bits}, d // max(n_book, 1))
-
-
-def _added(content, d, kind):
-    """The codebooks of an additive quantizer, float32 [M, K, D]."""
-    n_book, widths = content.array("<u8", 2)[1].item(), content.vector("<u8")
-    content.one("u1")
-    books = _books(content.vector("<f4"), n_book, set(widths.tolist()), d)
-    search = content.one("<i4")
-    content.array("<f4", 2)
-    if search >= 6:
-        raise ValueError("it quantizes norms by a quantizer of their own")
-    content.array("u1", SETTINGS[kind])
-    return books
-
-
-def _books(numbers, n_book, widths, length):
+def _codebooks(content, joined, kind):
+    """The codebooks of a product quantizer, float32 [M, K, d], or of an additive one, float32 [M, K, D]."""
+    d, n_book = content.array("<u8", 2).tolist()
+    widths = set((content.array("<u8", 1) if joined else content.vector("<u8")).tolist())
     if len(widths) != 1 or not 1 <= max(widths) <= 8:
         raise ValueError(f"its codewords are of {sorted(widths)} bits, and not of one number, 1 to 8, for all")
+    content.array("u1", 0 if joined else 1)
+    numbers = content.vector("<f4")
     if not np.isfinite(numbers).all():
         raise ValueError("a codeword has a number that is not finite")
-    return numbers.reshape(n_book, 2 ** max(widths), length)
-
-
-def _skip_map(content):
-    """Pass by the map from ids to places."""
-    of_pairs = content.one("u1") == 2
-    content.vector("<i8")
-    if of_pairs:
-        content.vector("<i8", 2)
+    if not joined and content.one("<i4") >= 6:
+        raise ValueError("it quantizes norms by a quantizer of their own")
+    content.array("u1", 0 if joined else 8 + SETTINGS[kind])
+    return numbers.reshape(n_book, 2 ** max(widths), d // n_book if joined else d)
 
 
 def _lists(content, n_lists, n, size):

@@ -81,10 +81,7 @@ class _Reader:
         self._sound = functools.partial(files.sound, path, "checkpoint", "copy it there again")
         with self._sound():
             self._reader = tf.train.NewCheckpointReader(str(path))
-            self._shapes = self._reader.get_variable_to_shape_map()
-
-    def get_variable_to_shape_map(self):
-        return self._shapes
+            self.get_variable_to_shape_map = self._reader.get_variable_to_shape_map
 
     def get_tensor(self, name):
         with self._sound():

@@ -45,8 +45,9 @@ def gallery(kind, n):
 def back(tmp_path):
     """back(index, like=None): the Database that the file of a faiss index is read as."""
     def reading(index, like=None):
-        ours.write(index, tmp_path / "codes.faiss")
-        return ours.read(tmp_path / "codes.faiss", like)
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}-codes.faiss"
+        ours.write(index, path)
+        return ours.read(path, like)
     return reading
 
 
