@@ -1,5 +1,6 @@
 """What other sites, other people and broken clients do to a page that is served."""
 import contextlib
+import io
 import json
 import logging
 import os
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 from pages import ask, form, gallery, made_up, png, serving
+from PIL import Image
 
 from utils import figures
 from utils.page import gallery as asking
@@ -233,6 +236,27 @@ def test_pictures_are_decoded_two_at_a_time(shown, monkeypatch):
             each.sendall(head.encode() + sent["body"])
         assert all(each.recv(100).startswith(b"HTTP/1.1 200") for each in connections)
     assert len(most) == 20 and max(most) == 2
+
+
+def test_uploads_at_once_take_bounded_memory(shown):
+    def status(kind):
+        return int(re.search(rf"{kind}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+
+    file = io.BytesIO()
+    grey = Image.new("I;16", (2500, 2500))  # 12 MiB as it is, 48 as int64
+    grey.paste(40000, (0, 0, 900, 900))
+    grey.save(file, "PNG")
+    large = io.BytesIO()
+    Image.new("1", (7000, 7000)).save(large, "PNG")
+    with serving(shown) as address, ThreadPoolExecutor(8) as clients:
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
+        before = status("VmRSS")
+        answers = list(clients.map(lambda _: ask(address, **form(file.getvalue()))[0], range(5)))
+        refused = ask(address, **form(large.getvalue()))
+        grown = status("VmHWM") - before
+    print(f"{grown} MiB")
+    assert answers == [200] * 5 and grown < 200
+    assert refused[0] == 400 and "too many pixels" in json.loads(refused[2])["error"]
 
 
 ALONE = """
