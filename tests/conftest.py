@@ -2,6 +2,7 @@
 """
 import contextlib
 import os
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +30,15 @@ def options(own, *arguments):
 def run_training(*arguments):
     config = options(train.Options, *arguments)
     return train.train(config, Task(config))
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """What a command lets signals do ends with its test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

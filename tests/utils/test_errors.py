@@ -9,7 +9,8 @@ import pytest
 from utils import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [path for path in [*ROOT.glob("*.py"), *(ROOT / "utils").rglob("*.py")] if "errors.run(" in path.read_text()]
+SCRIPTS = [path for path in [*ROOT.glob("*.py"), *(ROOT / "utils").rglob("*.py")] if '__name__ == "__main__"' in
+           path.read_text() and "run(" in path.read_text()]
 
 
 @pytest.mark.parametrize("argument, shown", [("--help", True), ("-h", True), ("--n_book=3", False)])
@@ -25,3 +26,11 @@ def test_help_begins_with_examples(monkeypatch, capsys, argument, shown):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_script_has_examples(path):
     assert "python " in ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [path for path in SCRIPTS if "    run(" in path.read_text()],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_is_run_before_its_imports_by_its_own_name(path):
+    first = ast.parse(path.read_text()).body[1]
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    assert ast.unparse(first) == f"if __name__ == '__main__':\n    from utils.errors import run\n    run('{name}')"

@@ -2,6 +2,8 @@
 import errno
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from config import GPQ
 from model.tf1 import tf
+from utils import files
 from utils.errors import UserError
 from utils.session import checkpoints
 
@@ -74,6 +77,41 @@ def test_saving_again_replaces(tmp_path):
     path = tmp_path / "20.ckpt"
     first, second = write(path), write(path)
     assert not equal(first, second) and equal(read(path), second)
+
+
+def test_a_reader_beside_a_training_that_saves_sees_one_save(tmp_path):
+    path, begun = tmp_path / "20.ckpt", threading.Event()
+
+    def filled(session, value):
+        checkpoints.assign(session, {v: np.full(v.shape, value, np.float32) for v in tf.global_variables()})
+
+    def training():
+        with tf.Graph().as_default(), tf.Session() as session:
+            saver = checkpoints.saver(variables_for(CONFIG))
+            for number in range(40):
+                filled(session, number)
+                checkpoints.save(session, path, saver, {"step": number})
+                begun.set()
+
+    seen = set()
+    with tf.Graph().as_default(), tf.Session() as session, ThreadPoolExecutor(1) as other:
+        variables, done = variables_for(CONFIG), other.submit(training)
+        begun.wait(30)
+        while not done.done():
+            checkpoints.restore(session, path, variables, CONFIG)
+            value, = {value.flat[0] for value in session.run(variables)}
+            seen.add(value)
+        done.result()
+    assert len(seen) > 2 and names_in(tmp_path) == [f"20.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
+
+
+def test_a_save_that_was_killed_when_all_was_written_is_gone_on_with(tmp_path):
+    path = tmp_path / "20.ckpt"
+    write(path)
+    saved = tmp_path / f"{files.SAVED}x~elsewhere~1~0"
+    written = write(saved / "20.ckpt")
+    Path(f"{saved}/20.ckpt{DATA}").replace(f"{path}{DATA}")
+    assert equal(read(path), written) and not saved.exists()
 
 
 @pytest.mark.parametrize("error", [

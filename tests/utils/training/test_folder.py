@@ -195,6 +195,14 @@ def test_the_newest_finished_training_of_these_settings_is_searched_by(session, 
     assert chosen(searching(tmp_path, model_load_path="a.ckpt"))[0] == "a.ckpt" and not capsys.readouterr().out
 
 
+def test_a_checkpoint_that_is_removed_while_it_is_looked_for_is_none(session, tmp_path):
+    """Its JSON is there when the folder is listed and gone when it is read."""
+    weights = leave_checkpoint(session, tmp_path, "12bits.ckpt", 40)
+    for name in "24bits", "20":
+        os.symlink("gone", tmp_path / f"{name}.ckpt.json")
+    assert weights and finished(searching(tmp_path)) == str(tmp_path / "12bits.ckpt") and newest(tmp_path) is None
+
+
 def test_a_search_takes_the_form_that_was_trained_unless_told_otherwise(session, tmp_path, capsys):
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, follow="paper", alpha=5.0)
     _, config = chosen(searching(tmp_path))
