@@ -1,8 +1,8 @@
 """Files: written whole or not at all, never over what was read, and opened to be read without trust.
 
-What is being written is called PART, or UNFINISHED if it is a folder, its name, and who writes it, and is removed when
-that process has ended. A folder whose files are all whole is called SAVED until each has its name in the folder that it
-is in; whoever comes next goes on with that.
+What is being written is called OURS: that it is a part, or an unfinished folder, its name, and who writes it. It is
+removed by the next that writes there when that process has ended. A folder whose files are all whole is called saved
+until each of them has its name in the folder that it is in; whoever comes next goes on with that.
 """
 import contextlib
 import fcntl
@@ -10,6 +10,7 @@ import itertools
 import mmap
 import os
 import platform
+import re
 import stat
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from utils import errors
 from utils.errors import UserError
 
 GIVE = "give another"
-PART, UNFINISHED, SAVED = ".part-", ".unfinished-", ".saved-"
+OURS = re.compile(r"\.(part|unfinished|saved)-.*~(.*)~(\d+)~\d+", re.DOTALL)  # kind, name, machine, process, number
 DAY = 24 * 3600
 _read = set()  # marks of what this process has read
 _numbers = itertools.count()
@@ -34,12 +35,13 @@ def whole(path, over_input=False):
     Yields: a binary file.
     Raises: UserError where the disk refuses, and as `check_target`, before and after the block.
     """
+    place = os.path.realpath(path)
     check_target(path, over_input)
-    with _refusal(path), _unfinished(PART, os.path.realpath(path)) as part:
+    with _refusal(path), _unfinished("part", place) as part:
         with open(part, "wb") as file:
             yield file
         check_target(path, over_input)
-        os.replace(part, os.path.realpath(path))
+        os.replace(part, place)
 
 
 @contextlib.contextmanager
@@ -55,15 +57,15 @@ def whole_folder(path, over_input=False):
     place = os.path.realpath(path)
     inside = os.path.isdir(place)
     named = os.path.join(place, os.path.basename(place)) if inside else place
-    with _refusal(path), _unfinished(UNFINISHED, named) as part:
+    with _refusal(path), _unfinished("unfinished", named) as part:
         os.mkdir(part)
         yield Path(part)
         for name in os.listdir(part) if inside else ():
             check_target(os.path.join(place, name), over_input)
-        saved = part.replace(UNFINISHED, SAVED) if inside else place
+        saved = ".saved-".join(part.rsplit(".unfinished-", 1)) if inside else place
         os.replace(part, saved)
-    if inside:
-        _take_names(saved)
+        if inside:
+            _take_names(saved)
 
 
 @contextlib.contextmanager
@@ -112,11 +114,12 @@ def _mark(about):
 
 def tidy(folder):
     """Remove what processes that have ended left unfinished in `folder`, and give what they left whole its names."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, OverflowError):  # a folder that is not ours to list, a number that is no process
         for entry in list(os.scandir(folder)):
-            if entry.name.startswith(SAVED):
+            kind, machine, process = ours.groups() if (ours := OURS.fullmatch(entry.name)) else (None, None, None)
+            if kind == "saved":
                 _take_names(entry.path)
-            elif entry.name.startswith((PART, UNFINISHED)) and not _being_written(entry):
+            elif kind and not _being_written(entry, machine, int(process)):
                 errors.remove(entry.path)
 
 
@@ -129,16 +132,15 @@ def _take_names(saved):
         os.rmdir(saved)
 
 
-def _being_written(entry):
-    """Whether a living process may write what lies at `entry`, an os.DirEntry. Of another machine's, or another
+def _being_written(entry, machine, process):
+    """Whether that process lives and may write what lies at `entry`, an os.DirEntry. Of another machine's, or another
     container's, only the time is known at which it was changed."""
-    *_, machine, pid, _ = f"~~~{entry.name}".rsplit("~", 3)
     if machine != _machine():
         return time.time() - entry.stat().st_mtime < DAY
-    if int(pid) == os.getpid():
-        return entry.path in errors.unfinished
+    if process == os.getpid():
+        return os.path.realpath(entry.path) in errors.unfinished
     try:
-        os.kill(int(pid), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
@@ -160,7 +162,7 @@ def _unfinished(kind, place):
     os.makedirs(folder, exist_ok=True)
     tidy(folder)
     name = name.encode(errors="surrogateescape")[:60].decode(errors="ignore")  # longer ones find no room for the rest
-    part = os.path.join(folder, f"{kind}{name}~{_machine()}~{os.getpid()}~{next(_numbers)}")
+    part = os.path.join(folder, f".{kind}-{name}~{_machine()}~{os.getpid()}~{next(_numbers)}")
     errors.unfinished.add(part)
     try:
         yield part

@@ -84,7 +84,7 @@ def encode(config, checkpoint, out, address=""):
     with files.held(store.folder / ".lock", f"another process is writing {out}; wait for it, or choose another folder"):
         now = _make(store, (on_ray(store, recipe.source, recipe.encoder, names, address) if address
                             else here(store, recipe.source, lambda: encoder, names)))
-        store.clear()
+        files.tidy(store.folder)
     held, _, faults = zip(*map(store.about, range(len(store))), strict=True)
     faults = sum(faults, [])
     for fault in faults:

@@ -140,11 +140,6 @@ class Store(NamedTuple):
         """A shard, as of `tables.parquet`. Raises UserError where it cannot be read."""
         return tables.parquet(self.path(number), "shard of codes", "remove it and make it again with python encode.py")
 
-    def clear(self):
-        """Remove what writers that were killed have left half written."""
-        for file in self.folder.glob(f"{files.PART}codes-*"):
-            file.unlink()
-
 
 def _column(file, name):
     """A column of an open Parquet file, a pyarrow Array, which has a value in each row. Raises ValueError."""

@@ -11,7 +11,6 @@ import pytest
 
 from config import GPQ
 from model.tf1 import tf
-from utils import files
 from utils.errors import UserError
 from utils.session import checkpoints
 
@@ -108,7 +107,7 @@ def test_a_reader_beside_a_training_that_saves_sees_one_save(tmp_path):
 def test_a_save_that_was_killed_when_all_was_written_is_gone_on_with(tmp_path):
     path = tmp_path / "20.ckpt"
     write(path)
-    saved = tmp_path / f"{files.SAVED}x~elsewhere~1~0"
+    saved = tmp_path / ".saved-x~elsewhere~1~0"
     written = write(saved / "20.ckpt")
     Path(f"{saved}/20.ckpt{DATA}").replace(f"{path}{DATA}")
     assert equal(read(path), written) and not saved.exists()
