@@ -215,7 +215,7 @@ def draw_tag(config, data, tag, found, images, titles):
 
 def draw_own(config, asking, images, titles):
     """Draw the images found for what the user asks for, as `own.asked_for` gives it. Returns the figure's path."""
-    figure = f"retrieval_result_{Path(config.image).stem}.png"
+    figure = f"retrieval_result_{Path(config.image).stem[:50]}.png"  # a name has an end
     figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images, titles,
                         [None] * len(titles))
     return figure

@@ -50,6 +50,7 @@ def run(main):
         main: a function, or the name of a module that has a `main`. Called by that name before its own imports, a
             script ends as told while the libraries load, too, which takes seconds.
     """
+    sys.stdout.reconfigure(errors="surrogateescape")  # a file's name that is no UTF-8 is printed as it is
     stderr = os.dup(2)  # TensorFlow's import lets the other one lead nowhere
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, lambda number, _: _stop(number, stderr))

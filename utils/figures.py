@@ -186,6 +186,7 @@ def _cells(axis, codewords, shown):
 def _save(figure, path):
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a $ in somebody's name is a $
+        text.set_text(text.get_text().encode(errors="replace").decode())  # a name may be no UTF-8
     with files.whole(path) as file:
         figure.savefig(file, format=Path(path).suffix[1:])
 

@@ -1,10 +1,12 @@
 """Reading a user's pictures, and drawing a ranked list of them."""
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import Demo
 from utils import figures
 from utils.data import lazy, pictures
 from utils.errors import UserError
@@ -98,3 +100,11 @@ def test_a_ranked_list_frames_right_and_wrong(tmp_path):
     assert _has(unknown, figures.UNKNOWN) and not _has(unknown, figures.RIGHT)
     with pytest.raises(UserError, match="cannot be written"):
         figures.ranked_list(tmp_path / "list.png" / "list.png", images[0], "", [], [], [])
+
+
+def test_a_list_of_names_that_are_no_utf_8_or_very_long(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = np.zeros((32, 32, 3), np.uint8)
+    for name in "caf\udce9.png", "x" * 245 + ".png":
+        figure = Demo.draw_own(SimpleNamespace(image=f"{tmp_path}/{name}"), image, [image] * 3, [f"{name}\n0.1"] * 3)
+        assert (tmp_path / figure).stat().st_size and len(figure) < 100
