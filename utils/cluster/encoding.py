@@ -11,7 +11,7 @@ from tqdm import tqdm
 import config as all_settings
 from model.tf1 import tf
 from utils import files
-from utils.cluster.shards import Store, parquet, size_for
+from utils.cluster.shards import Store, size_for
 from utils.cluster.work import Source, here, on_ray
 from utils.data import embeddings, pictures, sets
 from utils.errors import UserError
@@ -47,7 +47,7 @@ def listed(source):
     """(how many there are of what a Source holds, names str [N] of a folder's pictures, or None). Raises UserError as
     the readers do."""
     if source.path.is_dir() and source.side:
-        names = pictures.below(source.path)
+        names = pictures.listed(source.path)[0]
         files.was_read(source.path)
         for name in names:
             if not name.isascii() and name != name.encode(errors="replace").decode():
@@ -76,7 +76,6 @@ def encode(config, checkpoint, out, address=""):
     holds, how many were encoded now). Raises UserError as `begun`, the readers and the checkpoint do, where another
     process writes the folder, and where no picture can be read.
     """
-    parquet()
     recipe = Recipe.of(config, checkpoint)
     count, names = listed(recipe.source)
     encoder = recipe.encoder()

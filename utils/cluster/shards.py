@@ -22,16 +22,6 @@ HEAD = "database.npz"
 SMALLEST, LARGEST, MOST = 256, 65536, 10 ** 6  # pictures in a shard; shards
 
 
-def parquet():
-    """(pyarrow, pyarrow.parquet). Raises UserError where they are not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError("a folder of shards needs pyarrow; pip install -r requirements-cluster.txt") from None
-    return pyarrow, pyarrow.parquet
-
-
 def size_for(count):
     """Pictures in a shard, of `count` pictures: a hundredth, within SMALLEST and LARGEST, so that many workers have
     something to do, and one that is lost loses little."""
@@ -94,7 +84,8 @@ class Store(NamedTuple):
     def write(self, number, codes, names=None, skipped=()):
         """Write a shard, whole or not at all. codes: uint8 [n, M]; names: str [n] or None; skipped: a list of which
         pictures could not be read and why, one sentence each. Raises UserError where the disk refuses."""
-        pa, pq = parquet()
+        import pyarrow as pa
+        from pyarrow import parquet
         packed = pack(codes, (self.head.codebooks.shape[1] - 1).bit_length())
         code = pa.FixedSizeBinaryArray.from_buffers(pa.binary(packed.shape[1]), len(packed),
                                                     [None, pa.py_buffer(packed)])
@@ -102,7 +93,7 @@ class Store(NamedTuple):
         table = pa.table(columns).replace_schema_metadata(
             {"made_of": json.dumps(self.head.made_of), "skipped": json.dumps(list(skipped))})
         with files.whole(self.path(number)) as file:
-            pq.write_table(table, file, write_page_checksum=True)
+            parquet.write_table(table, file, write_page_checksum=True)
 
     def codes(self, number):
         """The codes of a shard, uint8 [n, M]. Raises UserError as `_opened`."""

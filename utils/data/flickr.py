@@ -5,7 +5,6 @@ NUS-WIDE: `nuswide_labels81.npz`, the 269,648 images' numbers at Flickr and 81 l
 pictures in `images/`, `<number in the list>_<number at Flickr>_<anything>.jpg`. MIRFlickr:
 `mirflickr25k_labels38.npz`, 38 labels and a split; and the pictures, `mirflickr/im<1 to 25000>.jpg`.
 """
-import hashlib
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -93,15 +92,12 @@ def load_mirflickr(data_dir, side=256):
 
 def _data(title, folder, names, labels, role, class_names, side):
     names = np.array(names)
-    stored = [lazy.Stored(folder / name) for name in names]
-    keep = np.flatnonzero(lazy.readable(stored, names, title))
-    names, labels, role, stored = names[keep], labels[keep], role[keep], [stored[place] for place in keep]
-    digest = hashlib.sha256("\n".join(names).encode() + labels.tobytes())
-    digest.update(str([picture.path.stat().st_size for picture in stored]).encode())
+    keep = lazy.readable(lazy.Below(folder, names), names, title)
+    names, labels, role, stored = names[keep], labels[keep], role[keep], lazy.Below(folder, names[keep])
     query, labelled, gallery = (np.flatnonzero(role == each).astype(np.int32) for each in ("test", "train", "database"))
     return Data(lazy.Pictures(stored, side), labels, query=query, labelled=labelled, unlabelled=gallery,
                 gallery=gallery, validation=query[:0], class_names=tuple(map(str, class_names)), names=names,
-                source=Source(title, "all", digest.hexdigest(), "its published labels"))
+                source=Source(title, "all", stored.digest(labels).hexdigest(), "its published labels"))
 
 
 def _number(name):

@@ -11,7 +11,6 @@ Below the user's folder lie, for a set NAME, flickr25k or nus-wide:
 
 What the two are made of is a program that nobody has; python -m utils.data.tags reconstructs it.
 """
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +50,15 @@ def load(data_dir, name, side=256):
     labels = np.zeros((len(names), known["test"].shape[1]), bool)
     for role, rows in known.items():
         labels[[place[image] for image in lists[role]]] = rows
-    stored = [lazy.Stored(pictures / image) for image in names]
-    keep = lazy.readable(stored, names, name)
+    keep = lazy.readable(lazy.Below(pictures, names), names, name)
     number = np.cumsum(keep, dtype=np.int32) - 1
     query, gallery, train = (number[[place[image] for image in lists[role] if keep[place[image]]]] for role in ROLES)
-    digest = hashlib.sha256("\n".join(names[keep]).encode() + labels[keep].tobytes())
-    digest.update(str([stored[row].path.stat().st_size for row in np.flatnonzero(keep)]).encode())
-    return Data(lazy.Pictures([stored[row] for row in np.flatnonzero(keep)], side), labels[keep], query=query,
+    stored = lazy.Below(pictures, names[keep])
+    return Data(lazy.Pictures(stored, side), labels[keep], query=query,
                 labelled=query[:0], unlabelled=train, gallery=gallery, validation=query[:0],
                 class_names=tuple(map(str, range(labels.shape[1]))), names=names[keep], untagged=True,
-                source=Source(name, "all", digest.hexdigest(), "lists as of WSDHQ's released program"))
+                source=Source(name, "all", stored.digest(labels[keep]).hexdigest(),
+                              "lists as of WSDHQ's released program"))
 
 
 def raw_tags(data_dir, name, data):

@@ -46,6 +46,12 @@ class Below(Sequence):
     def __getitem__(self, row):
         return Stored(self._folder / str(self._names[row]))
 
+    def digest(self, labels):
+        """SHA-256, an object of hashlib, of the names, the files' sizes and labels, bool [N, L]."""
+        found = hashlib.sha256("\n".join(self._names).encode(errors="surrogateescape") + labels.tobytes())
+        found.update(str([picture.path.stat().st_size for picture in self]).encode())
+        return found
+
 
 class Pictures:
     """Stands in for uint8 [N, side, side, 3], RGB: `pictures[index]` decodes what it is asked for, in threads.
@@ -112,7 +118,7 @@ def read_all(source, size, leave_out=False, prepare=cropped):
     """
     if not Path(source).is_dir():
         return pictures.read_array(source, size), None
-    names = pictures.below(source)
+    names = pictures.listed(source)[0]
     return Pictures(Below(source, names), size, prepare, leave_out), names
 
 

@@ -10,7 +10,6 @@
         tags         what people wrote under it, for WSDHQ; `words.npz` in the folder has the words' vectors
         split        query, labelled, validation or unlabelled (its label is known to mAP alone); left out, it is drawn
 """
-import hashlib
 import unicodedata
 from pathlib import Path
 
@@ -48,8 +47,7 @@ def load(data_dir, seed=0, side=256, save=""):
     print(f"{folder}: {len(names)} pictures, {np.count_nonzero(~labels.any(1))} of them without a label, "
           f"{len(counts)} classes: {', '.join(counts[:SHOWN])}{', ...' if counts[SHOWN:] else ''}")
     stored = lazy.Below(folder, names)
-    digest = hashlib.sha256("\n".join(names).encode(errors="surrogateescape") + labels.tobytes())
-    digest.update(str([picture.path.stat().st_size for picture in stored]).encode())
+    digest = stored.digest(labels)
     roles = _given_split(names, splits, labels, folder)
     if roles is None:
         drawn = embeddings.split(labels, seed)

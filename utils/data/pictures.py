@@ -16,11 +16,6 @@ from utils.reading.pictures import WRONG, cropped, read  # noqa: F401
 OTHERS = {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".raf", ".svg"}  # Pillow may lack
 
 
-def below(folder):
-    """The names of `listed`, without their rows."""
-    return listed(folder)[0]
-
-
 def listed(folder):
     """What training, encoding and search take for the pictures in a folder and its subfolders.
 

@@ -68,8 +68,8 @@ def uploaded(file, name, side, prepare=cropped):
         return prepare(file, side, bounded=True)
     except Image.DecompressionBombError as error:
         jpeg, other = (number // 10**6 for number in MOST_PIXELS)
-        raise UserError(f"{name} has too many pixels; give a JPEG of at most {jpeg} million, or another picture of at "
-                        f"most {other} million") from error
+        raise UserError(f"{name} has too many pixels; give a baseline JPEG of at most {jpeg} million, or another "
+                        f"picture of at most {other} million") from error
     except WRONG as error:
         raise UserError(f"{name} is no picture that can be read; give one of {', '.join(FORMATS)}") from error
 

@@ -50,12 +50,8 @@ def read(path):
 @contextlib.contextmanager
 def parquet(path, what, mend=None):
     """Yield the Parquet file at `path`, a pyarrow.parquet.ParquetFile, whose pages are held against their checksums.
-    Raises UserError as `files.opened`, where pyarrow is not installed, and where it would unpack to far more bytes than
-    it has."""
-    try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise UserError(f"{path} needs pyarrow; pip install -r requirements.txt") from error
+    Raises UserError as `files.opened`, and where it would unpack to far more bytes than it has."""
+    from pyarrow.parquet import ParquetFile
     with files.opened(path, what, mend) as file, ParquetFile(file, page_checksum_verification=True) as opened:
         groups = [opened.metadata.row_group(number) for number in range(opened.num_row_groups)]
         size = file.seek(0, io.SEEK_END)

@@ -161,7 +161,7 @@ def mine(sample, tmp_path, monkeypatch):
     (tmp_path / "mine" / "sub").mkdir(parents=True)
     for i in range(20):
         name = f"mine/sub/{i:02}.png" if i == 7 else f"mine/{i:02}.png"
-        Image.fromarray(sample.images[sample.gallery[i * 25]]).save(name)
+        Image.fromarray(sample.images[sample.gallery[i * 250]]).save(name)
     (tmp_path / "mine" / "05 broken.png").write_text("words")
 
 

@@ -197,8 +197,8 @@ def test_a_row_is_of_one_picture_however_it_is_written(photos, tmp_path, form):
           columns="path,label")
     data = own_folder.load(photos, side=32)
     assert len(data.names) == 22 and data.names[data.labels.any(1)].tolist() == names
-    assert pictures.below(photos).tolist() == sorted([*data.names, "dog/broken.jpg"])
-    assert lazy.read_all(photos, 32)[1].tolist() == pictures.below(photos).tolist()
+    assert pictures.listed(photos)[0].tolist() == sorted([*data.names, "dog/broken.jpg"])
+    assert lazy.read_all(photos, 32)[1].tolist() == pictures.listed(photos)[0].tolist()
     table(photos, f"{photos}/{names[0]},a", f"{names[0]},b", columns="path,label")
     with pytest.raises(UserError, match=f"labels.csv names {names[0]} twice; leave one row out"):
         own_folder.load(photos)

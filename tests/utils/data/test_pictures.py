@@ -53,7 +53,7 @@ def test_what_a_folder_leaves_out_is_told_of_once(tmp_path, monkeypatch, capsys)
 
     monkeypatch.setattr(os, "scandir", guarded)
     for _ in range(2):
-        assert pictures.below(folder).tolist() == ["a.png", "open/b.png"]
+        assert pictures.listed(folder)[0].tolist() == ["a.png", "open/b.png"]
     said = capsys.readouterr().err.splitlines()
     assert sorted(said) == sorted([
         f"{folder}/closed cannot be read and is left out: Permission denied",

@@ -191,7 +191,7 @@ def test_an_upload_of_too_many_pixels_is_refused_undecoded(monkeypatch, kind, wi
         start = content.index(b"\xff\xc0") + 5
         content[start:start + 4] = struct.pack(">HH", height, width)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
-    with pytest.raises(UserError, match="mine has too many pixels; give a JPEG of at most 50 million, or another pic"):
+    with pytest.raises(UserError, match="mine has too many pixels; give a baseline JPEG of at most 50 million, or"):
         pictures.uploaded(io.BytesIO(content), "mine", 32)
 
 
