@@ -72,8 +72,8 @@ def test_the_command_prints_and_keeps_what_it_merged(made_up, tmp_path, monkeypa
     np.testing.assert_allclose(one.tag_vectors, other.tag_vectors, rtol=1e-6)
     assert "6 left" in run("--eps=0")
     for control, n in (("orthogonal", 5), ("labels", 2)):
-        run(f"--control={control}", f"--out={tmp_path / 'c.npz'}")
-        data = sets.load(config(made_up, tags=str(tmp_path / "c.npz")), tags=True)
+        run(f"--control={control}", f"--out={tmp_path / control}.npz")
+        data = sets.load(config(made_up, tags=str(tmp_path / f"{control}.npz")), tags=True)
         np.testing.assert_allclose(data.tag_vectors @ data.tag_vectors.T, np.eye(n), atol=1e-6)
     assert np.array_equal(data.tags, data.labels)
     for more, message in ((["--tags=c.npz"], "tags is c.npz, but this command makes such tags"),
