@@ -9,7 +9,22 @@ from model.tf1 import tf
 from utils.training.logs import interrupts, say, scalars, write_scalars
 
 
-def test_signals_only_ask():
+@pytest.fixture
+def hangup():
+    """Let SIGHUP be as in a terminal, whatever these tests were started by."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_under_nohup_the_end_of_the_terminal_is_ignored(hangup):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interrupts() as interrupted:
+        signal.raise_signal(signal.SIGHUP)
+        assert not interrupted()
+
+
+def test_signals_only_ask(hangup):
     asking = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE
     before = {number: signal.getsignal(number) for number in asking}
     for number in before:
