@@ -14,7 +14,7 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
 import train
 from config import Pretraining
 from model.tf1 import tf
-from utils import settings
+from utils import files, settings
 from utils.base_settings import PathText
 from utils.session import checkpoints, machine, pretrained
 from utils.training import task as tasks
@@ -40,6 +40,8 @@ def main():
     config = settings.from_command_line(Options, settings=Pretraining)
     settings.refuse_idle(config)
     task = tasks.Task(config)
+    files.was_read(config.ImagNet_pretrained_path)
+    files.check_target(config.out)
     train.train(config, task)
     pretrained.save_pretrained(config.final_checkpoint, config.out)
     print(f"F is at {config.out}, {task.measure}: {judge(config, task, config.final_checkpoint):.4f}; start GPQ from "

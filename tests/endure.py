@@ -186,7 +186,7 @@ class Trial:
 
     def disturbed(self, number):
         """One run that gets the signal `number` at a random moment, and the one after it."""
-        folder, moment = self.folder(), self.chance.uniform(0, self.seconds)
+        folder, moment = self.folder(), self.chance.uniform(0.05, self.seconds)  # a command begins later
         began, child, fault = time.perf_counter(), started(self.job, self.data, folder), ""
         over = os.WEXITED | os.WNOHANG | os.WNOWAIT
         while time.perf_counter() - began < moment and not os.waitid(os.P_PID, child, over):
