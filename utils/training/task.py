@@ -28,11 +28,11 @@ class Task:
     images: uint8 [N, H, W, 3], or vectors, float [N, D] (with `freeze` those that F sees in the images), and labels:
     bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
     batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
-    of the whole training, which has no steps where a method is fitted alone; fits: whether it fits something otherwise
-    than by steps; measure: the name of what is measured, of held-back images or of the data set's own test images;
-    source: the data's; tags_sha256: of the tags and their vectors, hexadecimal, or None. Raises UserError as the data
-    set's reader and `frozen_features`, where a method learns from tags and there are none that fit, and where a batch,
-    the classes or the validation ask for more than there is.
+    of the whole training, which has no steps where a method is fitted alone; measure: the name of what is measured, of
+    held-back images or of the data set's own test images; source: the data's; tags_sha256: of the tags and their
+    vectors, hexadecimal, or None. Raises UserError as the data set's reader and `frozen_features`, where a method
+    learns from tags and there are none that fit, and where a batch, the classes or the validation ask for more than
+    there is.
     """
 
     def __init__(self, config):
