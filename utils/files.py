@@ -21,7 +21,7 @@ from utils.errors import UserError
 GIVE = "give another"
 OURS = re.compile(r"\.(part|unfinished|saved)-.*~(.*)~(\d+)~\d+", re.DOTALL)  # kind, name, machine, process, number
 DAY = 24 * 3600
-_read = set()  # marks of what this process has read
+_read, _written = set(), set()  # marks of what this process has read, and of what it wrote itself, no input
 _numbers = itertools.count()
 
 
@@ -42,6 +42,7 @@ def whole(path, over_input=False):
             yield file
         check_target(path, over_input)
         os.replace(part, place)
+        _written.add(_mark(os.stat(place)))
 
 
 @contextlib.contextmanager
@@ -91,7 +92,7 @@ def check_target(path, over_input=False):
         return
     if not stat.S_ISREG(there.st_mode) and not stat.S_ISDIR(there.st_mode):
         raise UserError(f"{path} is a pipe or a device, and no file can take its place; choose another path")
-    if _mark(there) in _read and not over_input:
+    if (mark := _mark(there)) in _read and mark not in _written and not over_input:
         raise UserError(f"{path} is what this command reads, and would be lost; choose another path to write to")
 
 

@@ -273,3 +273,17 @@ def test_nobody_else_writes_files():
              if "accelerate" not in path.parts]
     found = {str(path.relative_to(ROOT)): writers(path.read_text()) for path in there}
     assert {name for name, lines in found.items() if lines} == {"utils/files.py"}
+
+
+def test_what_a_process_wrote_itself_is_no_input_of_it(tmp_path):
+    path = tmp_path / "a"
+    for content in b"one", b"two":
+        with files.whole(path) as file:
+            file.write(content)
+        with files.opened(path, "text") as file:
+            assert file.read() == content
+    path.write_bytes(b"another's")
+    with files.opened(path, "text") as file:
+        file.read()
+    with pytest.raises(UserError, match="is what this command reads"), files.whole(path):
+        pass
