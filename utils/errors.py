@@ -50,6 +50,7 @@ def run(main):
         main: a function, or the name of a module that has a `main`. Called by that name before its own imports, a
             script ends as told while the libraries load, too, which takes seconds.
     """
+    _open_closed()
     sys.stdout.reconfigure(errors="surrogateescape")  # a file's name that is no UTF-8 is printed as it is
     stderr = os.dup(2)  # TensorFlow's import lets the other one lead nowhere
     for number in signal.SIGINT, signal.SIGTERM:
@@ -69,6 +70,16 @@ def run(main):
     except OSError as error:
         code = _told(f"the system refuses ({error}); mend that, and run it again", 2)
     sys.exit(code)
+
+
+def _open_closed():
+    """Let standard streams that are closed, as by >&-, lead nowhere: a file would else take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
 
 
 def silence_stdout():

@@ -64,3 +64,11 @@ def test_a_disk_that_is_full_is_one_sentence(tmp_path):
         done = subprocess.run([sys.executable, "-c", "from utils import errors; errors.run(lambda: print(1))"],
                               stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
+
+
+def test_closed_streams_lead_nowhere(tmp_path):
+    main = f"print(1, file=open({str(tmp_path / 'it')!r}, 'w')) or print(2)"
+    code = f"from utils import errors; errors.run(lambda: {main})"
+    closed = f"exec {sys.executable} -c \"$0\" <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", closed, code], cwd=ROOT).returncode == 0
+    assert (tmp_path / "it").read_text() == "1\n"
