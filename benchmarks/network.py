@@ -1,6 +1,6 @@
 """Training and encoding, ours against the same network in PyTorch (channels-last), in turn on one machine.
 
-    pip install -r benchmarks/requirements.txt
+    pip install -e ".[benchmarks]"
     python benchmarks/network.py                     # about 12 minutes on two cores
     python benchmarks/network.py --precision bfloat16 float32      # twice as long
 

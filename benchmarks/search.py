@@ -6,7 +6,7 @@
     python benchmarks/search.py --norms              # SPQ's: 10,000 queries x 50,000 pictures, norms, mAP@1000
 
 The slow way goes the release's steps in code of our own. The release itself, measured apart on two AMD EPYC
-cores, took 79 s. faiss (pip install -r requirements-faiss.txt) is left out where it is not installed.
+cores, took 79 s.
 """
 import argparse
 import os
@@ -136,10 +136,7 @@ def compare(title, database, queries, labels, runs, slow):
 
     for ties in ("expected", "stable"):
         show(f"ours, ties {ties}", *timed(ours, runs, database, queries, labels, ties))
-    try:
-        show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, labels))
-    except ImportError:
-        print("faiss: not installed (pip install -r requirements-faiss.txt)")
+    show(f"faiss IndexPQ, k = {n:,}", *timed(with_faiss, runs, database, queries, labels))
     seconds, precision = timed(slow_way, 1, database, queries[:slow], labels[:slow])
     scaled = "" if slow == len(queries) else f" ({slow} queries, scaled)"
     show(f"slow way{scaled}", np.array(seconds) * len(queries) / slow, precision)

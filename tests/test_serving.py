@@ -48,7 +48,7 @@ def test_what_the_page_needs_is_told_of(monkeypatch):
     monkeypatch.setitem(sys.modules, "flask", None)
     monkeypatch.delitem(sys.modules, "utils.page.server", raising=False)
     monkeypatch.delattr(page, "server", raising=False)  # where another test has imported it
-    with pytest.raises(UserError, match="--serve needs flask, which is not installed; pip install -r requirements-web"):
+    with pytest.raises(UserError, match="--serve needs flask, which is not installed; pip install flask waitress"):
         Demo.gallery_page()
 
 

@@ -91,7 +91,6 @@ def test_demo_and_encode_take_the_checkpoint(file, itq, tmp_path, monkeypatch, c
 
 
 def test_demo_scores_codes_that_came_back_from_faiss(file, itq, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("faiss")
     monkeypatch.chdir(tmp_path)
     asking = settings("itq", "--n_bits=12", f"--embeddings={file}", f"--model_save_path={itq}", own=Demo.Options)
     Demo.evaluate(asking)

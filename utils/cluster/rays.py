@@ -16,7 +16,7 @@ def connected(address):
     try:
         import ray
     except ImportError:
-        raise UserError(f"--ray={address} needs Ray; pip install -r requirements-cluster.txt, or leave --ray out"
+        raise UserError(f"--ray={address} needs Ray; pip install \"ray[data]\", or leave --ray out"
                         ) from None
     if not ray.is_initialized():
         path = os.pathsep.join(filter(None, [CODE, os.environ.get("PYTHONPATH")]))

@@ -1,6 +1,6 @@
 """The one reader of tables: labels.csv and labels.parquet, which people wrote, and any Parquet file.
 
-pyarrow is imported when a Parquet file is read: a folder without one needs none of it.
+pyarrow is imported when a Parquet file is read, since that takes time.
 """
 import contextlib
 import csv

@@ -108,7 +108,7 @@ def _to_onnx(session, path, given, found):
         import onnx
         from tf2onnx.convert import from_graph_def
     except ImportError as error:
-        raise UserError("tf2onnx is not installed; pip install -r requirements-onnx.txt") from error
+        raise UserError("tf2onnx is not installed; pip install tf2onnx onnxruntime") from error
     names = [{tensor.name: name for name, tensor in tensors.items()} for tensors in (given, found)]
     constant = tf.graph_util.convert_variables_to_constants(
         session, session.graph.as_graph_def(), [tensor.op.name for tensor in found.values()])

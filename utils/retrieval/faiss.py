@@ -1,6 +1,5 @@
 """Codes to a faiss index and back, byte for byte: nothing is encoded anew.
 
-    pip install -r requirements-faiss.txt
     python -m utils.retrieval.faiss codes.npz codes.faiss                    # what encode.py or Demo.py wrote
     python -m utils.retrieval.faiss codes.npz codes.faiss --ivf=100          # behind 100 inverted lists
     python -m utils.retrieval.faiss codes.faiss back.npz --like=codes.npz    # with its names, labels and checkpoint
@@ -15,6 +14,7 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
 
 import dataclasses
 
+import faiss
 import numpy as np
 
 from utils import files
@@ -23,15 +23,6 @@ from utils.reading import indexes
 from utils.retrieval.database import Database, pack, reconstruct, unpack
 
 NIBBLE = 4  # bits of a word where a binary index is all that is known
-
-
-def library():
-    """The package faiss. Raises UserError where it is not installed."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError("faiss is not installed; pip install -r requirements-faiss.txt") from error
-    return faiss
 
 
 def bit_patterns(n_book, bits):
@@ -52,15 +43,15 @@ def index_of(database, lists=0):
     query looks into. A picture's id is its place in the database.
 
     Hamming codes of a length that is no multiple of 8 end in zeros. Raises UserError for distances that no index of the
-    codes has, for more lists than pictures, and where faiss is not installed.
+    codes has, and for more lists than pictures.
     """
-    faiss, books = library(), database.codebooks
+    books = database.codebooks
     n_book, n_words, length = books.shape
     bits, n = n_words.bit_length() - 1, len(database.codes)
     if lists > n:
         raise UserError(f"--ivf={lists} is more lists than the {n} codes; give a smaller number")
     if is_binary(books):
-        return _binary(faiss, pack(database.codes, bits), lists)
+        return _binary(pack(database.codes, bits), lists)
     if database.distance == "norms":
         raise UserError("a sum of norms over the codebooks (SPQ) has no faiss index; search it with Demo.py, or train "
                         "a method whose distance is squared, such as --method=opq")
@@ -70,7 +61,7 @@ def index_of(database, lists=0):
     packed = faiss.pack_bitstrings(database.codes.astype(np.int32), bits)
     metric = faiss.METRIC_INNER_PRODUCT if database.distance == "inner" else faiss.METRIC_L2
     size = length if database.added else n_book * length
-    coarse = _coarse(faiss, reconstruct(books, database.codes, database.added), lists, metric) if lists else None
+    coarse = _coarse(reconstruct(books, database.codes, database.added), lists, metric) if lists else None
     if database.added:
         search = faiss.AdditiveQuantizer.ST_LUT_nonorm
         index = (faiss.IndexIVFResidualQuantizer(coarse.quantizer, size, lists, n_book, bits, metric, search) if lists
@@ -99,7 +90,7 @@ class _Coarse:
     of_each: np.ndarray
 
 
-def _coarse(faiss, vectors, lists, metric):
+def _coarse(vectors, lists, metric):
     """The `_Coarse` of `vectors` float32 [N, D], by k-means."""
     means = faiss.Kmeans(vectors.shape[1], lists, niter=10, seed=1, min_points_per_centroid=1,
                          max_points_per_centroid=64)
@@ -109,7 +100,7 @@ def _coarse(faiss, vectors, lists, metric):
     return _Coarse(quantizer, quantizer.search(vectors, 1)[1].ravel())
 
 
-def _binary(faiss, packed, lists):
+def _binary(packed, lists):
     """The binary index of `packed` bits, uint8 [N, bytes]."""
     index = faiss.IndexBinaryFlat(8 * packed.shape[1])
     if lists:
@@ -126,7 +117,7 @@ def _binary(faiss, packed, lists):
 def asked_of(index, queries):
     """What `index.search` takes for `queries` float32 [Q, D], a method's features: those, or uint8 [Q, bytes] where the
     index is binary."""
-    if isinstance(index, library().IndexBinary):
+    if isinstance(index, faiss.IndexBinary):
         return np.packbits(queries > 0, axis=1)
     return np.ascontiguousarray(queries, np.float32)
 
@@ -157,7 +148,6 @@ def read(path, like=None):
 
 def write(index, path):
     """Write `index` to `path`, whole or not at all. Raises UserError where the disk refuses."""
-    faiss = library()
     binary = isinstance(index, faiss.IndexBinary)
     with files.whole(path) as file:
         file.write((faiss.serialize_index_binary if binary else faiss.serialize_index)(index))

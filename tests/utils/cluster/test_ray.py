@@ -14,7 +14,7 @@ from utils.data.relevance import SharedLabels
 from utils.errors import UserError
 from utils.retrieval import metrics
 
-ray = pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
+ray = pytest.importorskip("ray", reason='pip install -e ".[ray]"')
 
 
 @pytest.fixture(scope="module")

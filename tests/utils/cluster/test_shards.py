@@ -8,6 +8,7 @@ import pytest
 from arithmetic import Slow, begun, whole
 from conftest import ROOT, options
 from PIL import Image
+from pyarrow import parquet as pq
 
 import Demo
 import encode
@@ -19,8 +20,6 @@ from utils.errors import UserError
 from utils.retrieval import metrics, search
 from utils.retrieval.database import Database
 from utils.settings import from_command_line
-
-pq = pytest.importorskip("pyarrow.parquet", reason="pip install -r requirements-cluster.txt")
 
 
 def made(store, source, make=Slow):

@@ -4,8 +4,10 @@ import shutil
 import unicodedata
 
 import numpy as np
+import pyarrow
 import pytest
 from made_up_pictures import jpeg
+from pyarrow import parquet
 
 import train
 from utils.data import embeddings, lazy, own_folder, pictures, sets
@@ -66,12 +68,9 @@ def test_the_split_is_made_once(photos):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_table_says_labels_tags_and_split(photos, kind):
-    pytest.importorskip("pyarrow")
     table(photos, "cat/00.jpg,007;grey,query,fur", "cat/01.jpg,007,labelled,fur; paw", "dog/0.jpg,grey,,",
           "dog/1.jpg,grey,unlabelled,paw", "loose.jpg,,,")
     if kind == "parquet":
-        import pyarrow
-        from pyarrow import parquet
         columns = tables.read(photos / "labels.csv")
         columns["path"] = [path for path, in columns["path"]]
         columns["split"] = [" ".join(split) or None for split in columns["split"]]
@@ -98,7 +97,6 @@ def test_a_table_says_labels_tags_and_split(photos, kind):
     ([",a,,"], "row 1 of .*labels.csv names 0 paths; give it one"),
     (["cat/00.jpg,a,,,,"], "labels.csv is damaged or no .*row 1 has 6 cells and the first line 4.; mend it")])
 def test_a_table_that_does_not_fit(photos, rows, says):
-    pytest.importorskip("pyarrow")
     with pytest.raises(UserError, match=says):
         own_folder.load(table(photos, *rows), side=32)
 
@@ -108,7 +106,6 @@ def test_other_mistakes(photos, tmp_path):
         own_folder.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="known_classes is .*something is named twice"):
         from_command_line(None, ["--protocol=2", "--known_classes=[1,1]"])
-    pytest.importorskip("pyarrow")
     with pytest.raises(UserError, match="has the column 'file'; leave it out, or call it one of path, label, tags"):
         own_folder.load(table(photos, "a,b", columns="file,label"))
     (photos / "labels.parquet").write_bytes(b"no")

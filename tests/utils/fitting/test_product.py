@@ -1,6 +1,7 @@
 """PQ, OPQ and LOPQ: codes against brute force, each method where it must equal a simpler one, and faiss."""
 from types import SimpleNamespace
 
+import faiss
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -121,7 +122,6 @@ def test_the_balanced_axes_are_a_rotation(x):
 
 
 def test_the_same_codes_and_distances_as_faiss(x):
-    faiss = pytest.importorskip("faiss")
     found = retrieved("pq", x, 24, product.pq(x, 24, seed=0))
     index = faiss.IndexPQ(18, 6, 4)
     index.is_trained = True

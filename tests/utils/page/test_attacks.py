@@ -22,7 +22,7 @@ from PIL import Image
 from utils import figures
 from utils.page import gallery as asking
 
-server = pytest.importorskip("utils.page.server", reason="pip install -r requirements-web.txt")
+server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
 N = 12
 PICTURE = png(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
 BEGUN = b"GET / HTTP/1.1\r\nHost: localhost\r\n"  # half a request

@@ -13,7 +13,7 @@ from utils.retrieval import by_tag
 
 webdriver = pytest.importorskip("selenium.webdriver")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
-server = pytest.importorskip("utils.page.server", reason="pip install -r requirements-web.txt")
+server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver (apt-get install chromium-driver)")
 

@@ -7,7 +7,7 @@ from pages import gallery, png
 
 from utils.errors import UserError
 
-server = pytest.importorskip("utils.page.server", reason="pip install -r requirements-web.txt")
+server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
 
 
 @pytest.fixture(scope="module")

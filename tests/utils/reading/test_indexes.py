@@ -1,13 +1,13 @@
 """Damaged index files: what faiss wrote of each kind, with wrong lengths and wrong bytes."""
 import resource
 
+import faiss
 import numpy as np
 import pytest
 
 from utils.errors import UserError
 from utils.reading import indexes
 
-faiss = pytest.importorskip("faiss")
 faiss.omp_set_num_threads(1)
 X = np.random.default_rng(0).standard_normal((60, 8), np.float32)
 

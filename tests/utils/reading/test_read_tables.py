@@ -1,14 +1,14 @@
 """Tables that people wrote: what they may hold, and whatever is wrong with one is a sentence."""
 import os
 
+import pyarrow as pa
 import pytest
 from damage import mutations, sentence
+from pyarrow import parquet as pq
 
 from utils.errors import UserError
 from utils.reading import tables
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 PATHS = ["a.png", "b;c.png", "d.png"]
 
 

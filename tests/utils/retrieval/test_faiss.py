@@ -2,6 +2,7 @@
 import sys
 from dataclasses import fields, replace
 
+import faiss
 import made_up
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder
 from utils.settings import from_command_line
 
-faiss = pytest.importorskip("faiss")
 faiss.omp_set_num_threads(1)  # threads of tests beside one another wait for each other
 
 
