@@ -32,12 +32,11 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, figures, settings
 from utils.base_settings import Own, PathText
+from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
 from utils.retrieval import by_tag, evaluation, metrics, own, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
-from utils.session import machine
-from utils.training import folder
 
 SHOWN = 15
 
@@ -155,7 +154,7 @@ def evaluate(config):
     asking = own.asked_for(config) if config.image else data.images[place]
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
-    checkpoint, config = folder.chosen(config, data.source)
+    checkpoint, config = runs.chosen(config, data.source)
     stages.done("data")
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)

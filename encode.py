@@ -28,12 +28,11 @@ from pydantic_settings import CliImplicitFlag
 from model.tf1 import tf
 from utils import errors, files, settings
 from utils.base_settings import Own, PathText
+from utils.checkpoints import machine, runs
 from utils.cluster import encoding
 from utils.data import embeddings, lazy, sets
 from utils.retrieval import block_file, code_file, feature_file, search
 from utils.retrieval.encoder import Encoder, made_of
-from utils.session import machine
-from utils.training import folder
 
 
 class Options(Own):
@@ -78,7 +77,7 @@ def write_encoder(config):
     if config.images or config.out or config.features_only:
         raise errors.UserError("export writes the encoder alone; leave out images, out and features_only, or export")
     like = sets.load(config).images if config.backbone == "embeddings" else None
-    checkpoint, config = folder.chosen(config)
+    checkpoint, config = runs.chosen(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         Encoder(config, session, checkpoint, like, portable=True).export(config.export)
     print(f"{config.export}: the encoder of {checkpoint}, from images to features and codes")
@@ -86,7 +85,7 @@ def write_encoder(config):
 
 def write_shards(config):
     """Encode `config.images` into the folder `config.out`."""
-    checkpoint, config = folder.chosen(config)
+    checkpoint, config = runs.chosen(config)
     began = time.perf_counter()
     store, n, now = encoding.encode(config, checkpoint, config.out, config.ray)
     print(f"{config.out}: {n} {'vectors' if config.backbone == 'embeddings' else 'images'} in {len(store)} shards, "
@@ -113,7 +112,7 @@ def main():
     if shards:
         return write_shards(config)
     vectors = config.backbone == "embeddings"
-    checkpoint, config = folder.chosen(config)
+    checkpoint, config = runs.chosen(config)
     images, names = ((embeddings.read_vectors(config.images), None) if vectors else
                      lazy.read_all(config.images, config.image_size, True, sets.SETS[config.dataset].prepare))
     files.check_target(config.out)

@@ -16,7 +16,7 @@ from config import Pretraining
 from model.tf1 import tf
 from utils import files, settings
 from utils.base_settings import PathText
-from utils.session import checkpoints, machine, pretrained
+from utils.checkpoints import machine, pretrained, store
 from utils.training import task as tasks
 
 
@@ -31,7 +31,7 @@ def judge(config, task, checkpoint):
     """What the task measures of the trained classifier, but with F of the half-precision file `config.out`."""
     with tf.Graph().as_default(), machine.session(config) as session:
         measured = task.judge(session)
-        checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
+        store.restore(session, checkpoint, store.weights(), config)
         pretrained.load_pretrained(session, config.out)
         return measured()
 

@@ -29,14 +29,14 @@ from typing import NamedTuple
 import train
 from config import GPQ, METHODS
 from utils import errors
+from utils.checkpoints import store
+from utils.checkpoints.runs import finished, newest
 from utils.errors import UserError
 from utils.paper import cells, tables
 from utils.paper.checks import check_bits
 from utils.paper.experiments import EXPERIMENTS
 from utils.retrieval import evaluation
-from utils.session import checkpoints
 from utils.settings import combined, from_command_line, idle
-from utils.training.folder import finished, newest
 from utils.training.task import Task
 
 SMOKE = {"data_dir": "./cifar10/sample", "batch_size": 50, "total_epochs": 1, "n_validation": 100}
@@ -145,7 +145,7 @@ def finish(config, file, held_back):
                shlex.join(["python", "reproduce.py", *sys.argv[1:]]))
     for other in checkpoint.parent.glob("*.ckpt.json"):
         if other.with_suffix("") != checkpoint:
-            checkpoints.delete(other.with_suffix(""))
+            store.delete(other.with_suffix(""))
     return cells.load(file, config)
 
 

@@ -25,10 +25,11 @@ from tqdm import tqdm
 from model.tf1 import tf
 from utils import errors, settings
 from utils.base_settings import Own
-from utils.session import checkpoints, machine
+from utils.checkpoints import machine, store
+from utils.checkpoints.runs import epochs_of, newest
 from utils.training import task as tasks
 from utils.training.fitting import Fitting
-from utils.training.folder import check_disk, ended, epochs_of, newest, only_training_in, start
+from utils.training.folder import check_disk, ended, only_training_in, start
 from utils.training.logs import interrupts, say, write_scalars
 
 LOG_TERM = 10
@@ -60,8 +61,8 @@ def train(config, task):
         feeds, graph = tasks.build(task) if task.n_steps else (None, None)
         fit = Fitting(task, config, session)
         everything = tf.global_variables()
-        whole, weights = checkpoints.saver(everything), checkpoints.saver(checkpoints.weights())
-        sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in checkpoints.weights() if v.dtype.is_floating])
+        whole, weights = store.saver(everything), store.saver(store.weights())
+        sound = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in store.weights() if v.dtype.is_floating])
         judge = task.judge(session) if config.eval_term else None
         check_disk(folder, everything, KEPT)
         session.run(tf.global_variables_initializer())
@@ -75,7 +76,7 @@ def train(config, task):
         def save(path, saver):
             if not session.run(sound):
                 stop("the weights are")
-            checkpoints.save(session, path, saver, run.about(config, task))
+            store.save(session, path, saver, run.about(config, task))
             say(f"Model saved at {path}")
 
         images_a_step = task.n_batches * task.batch_size
@@ -116,12 +117,12 @@ def train(config, task):
                 if epoch % config.save_term == 0 or last:
                     save(folder / f"{epoch}.ckpt", whole)
                     for old in epochs_of(folder)[:-KEPT]:
-                        checkpoints.delete(old)
+                        store.delete(old)
 
             finished = run.step >= task.n_steps
             save(config.final_checkpoint if finished else folder / "interrupted.ckpt", weights if finished else whole)
         if finished:
-            checkpoints.delete(folder / "interrupted.ckpt")
+            store.delete(folder / "interrupted.ckpt")
         if interrupted():
             raise errors.Stopped(f"stopped; {'it is finished' if finished else 'go on with --resume'}", interrupted())
         return config.final_checkpoint

@@ -19,14 +19,14 @@ from config import GPQ
 from model.tf1 import tf
 from reproduce import configure
 from utils import errors, figures
+from utils.checkpoints import machine
+from utils.checkpoints.runs import finished
 from utils.data import sets
 from utils.errors import UserError
 from utils.paper import cells
 from utils.paper.experiments import EXPERIMENTS
 from utils.retrieval.encoder import Encoder
 from utils.retrieval.search import search
-from utils.session import machine
-from utils.training.folder import finished
 
 NEAREST = 100
 

@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import encode  # noqa: E402
 from utils import settings  # noqa: E402
+from utils.checkpoints import runs  # noqa: E402
 from utils.cluster import encoding, work  # noqa: E402
-from utils.training import folder  # noqa: E402
 
 
 def main():
     os.environ.update(work.ONE_THREAD)
-    checkpoint, config = folder.chosen(settings.from_command_line(encode.Options))
+    checkpoint, config = runs.chosen(settings.from_command_line(encode.Options))
     recipe = encoding.Recipe.of(config, checkpoint)
     (count, names), encoder = encoding.listed(recipe.source), recipe.encoder()
     for workers in (0, 1, 2):

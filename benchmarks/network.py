@@ -25,7 +25,7 @@ PRECISIONS = ("float32", "bfloat16")
 def ours_training(config):
     """A function that runs one step of train.py's graph, augmentation included, under the settings `config`."""
     from model.tf1 import tf
-    from utils.session import machine
+    from utils.checkpoints import machine
     from utils.training.task import Task, build, draw
 
     task = Task(config)
@@ -39,8 +39,8 @@ def ours_training(config):
 def ours_encoding(config):
     """A function that encodes `config.batch_size` random uint8 images with the Encoder of Demo.py."""
     from model.tf1 import tf
+    from utils.checkpoints import machine
     from utils.retrieval.encoder import Encoder
-    from utils.session import machine
 
     session = machine.session(config)
     encoder = Encoder(config, session)

@@ -35,7 +35,7 @@ import encode  # noqa: E402
 import reproduce  # noqa: E402
 import train  # noqa: E402
 from utils import errors  # noqa: E402
-from utils.training import folder as folders  # noqa: E402
+from utils.checkpoints import runs  # noqa: E402
 
 SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3", "--follow=paper"]
 
@@ -102,7 +102,7 @@ def make_data(folder):
 def started(job, data, folder):
     """The process id of `job` in `folder`, whose output goes to `folder`.told."""
     arguments = [argument.format(data) for argument in job.arguments]
-    if job.module is train and folders.newest(folder / "m"):
+    if job.module is train and runs.newest(folder / "m"):
         arguments.append("--resume")
     if child := os.fork():
         return child

@@ -12,12 +12,12 @@ import Demo
 import encode
 import train
 from model.tf1 import tf
+from utils.checkpoints import store
 from utils.errors import UserError
 from utils.fitting import product
 from utils.retrieval import evaluation
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder
-from utils.session import checkpoints
 from utils.settings import from_command_line, refuse_idle
 from utils.training.fitting import Fitting
 from utils.training.task import Task
@@ -98,7 +98,7 @@ def test_a_run_that_is_resumed_ends_like_an_uncut_one(file, tmp_path):
     given = [f"--embeddings={file}", "--save_term=1", "--total_epochs=4", f"--model_save_path={tmp_path}"]
     uncut = variables(trained("dqn", *given).final_checkpoint)
     for name in ("3.ckpt", "4.ckpt", "dqn_12bits.ckpt"):
-        checkpoints.delete(tmp_path / name)
+        store.delete(tmp_path / name)
     resumed = variables(trained("dqn", *given, "--resume").final_checkpoint)
     assert uncut["dqn/codebooks"].any() and uncut.keys() == resumed.keys()
     for name, array in uncut.items():

@@ -8,10 +8,10 @@ from conftest import options, run_training, variables
 import train
 from model import backbones
 from model.tf1 import tf
+from utils.checkpoints import imagenet, torch_files
 from utils.data import cifar10
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
-from utils.session import imagenet, torch_files
 from utils.settings import refuse_idle
 from utils.training.task import Task
 

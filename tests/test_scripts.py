@@ -13,13 +13,13 @@ import Demo
 import encode
 import train
 from model.tf1 import tf
+from utils.checkpoints import store
 from utils.data import cifar10
 from utils.data.relevance import Matrix
 from utils.errors import Stopped, UserError
 from utils.retrieval import evaluation
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
-from utils.session import checkpoints
 from utils.training.logs import scalars
 
 
@@ -40,7 +40,7 @@ def test_training_writes_what_demo_loads(trained):
     about = json.loads((trained / "12bits.ckpt.json").read_text())
     assert (about["step"], about["epoch"], about["images"]) == (20, 4, 400)
     assert about["settings"]["n_book"] == 3 and np.isfinite(about["losses"]["total"])
-    assert not any(name.endswith(checkpoints.OPTIMISER) for name in variables(trained / "12bits.ckpt"))
+    assert not any(name.endswith(store.OPTIMISER) for name in variables(trained / "12bits.ckpt"))
     assert scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "pseudo_labels", "total",
                                                    "learning_rate"}
 

@@ -9,10 +9,11 @@ from conftest import ROOT, variables
 import train
 from config import SPQ
 from model.tf1 import tf
+from utils.checkpoints import pretrained
 from utils.data import cifar10, sets
 from utils.errors import UserError
+from utils.methods import METHODS
 from utils.retrieval.encoder import Encoder
-from utils.session import checkpoints, pretrained
 from utils.settings import from_command_line, refuse_idle
 from utils.training.task import Task
 
@@ -102,4 +103,4 @@ def test_the_releases_settings():
     ({"spq/C": [16, 128], "Fixed_VGG/conv2d/kernel": [1]}, "set backbone=modified_vgg")])
 def test_a_checkpoint_of_something_else_is_refused(shapes, says):
     with pytest.raises(UserError, match=says):
-        checkpoints.METHODS["spq"].check("x.ckpt", shapes, SPQ())
+        METHODS["spq"].check("x.ckpt", shapes, SPQ())

@@ -8,7 +8,7 @@ from config import GPQ
 from model import gpq, training
 from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
-from utils.session import checkpoints
+from utils.checkpoints import store
 
 # The reference's gradients are float32, and the norms of these two are 1.99e-4 and 1.83e-4 away from what a
 # computation of the same batch in float64 gives. These are its norms; all the others agree with it to 1e-4.
@@ -40,7 +40,7 @@ def ours(request, reference, reference_checkpoint):
         retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config, request.param)
         variables = {v.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
-        checkpoints.restore(session, reference_checkpoint, checkpoints.weights(), config)
+        store.restore(session, reference_checkpoint, store.weights(), config)
 
         before = session.run(variables)
         losses, towers, values = session.run([losses, towers, gradients])
@@ -176,7 +176,7 @@ def test_moving_averages_of_both_towers(ours, reference):
 def test_retrieval_restores_what_the_releases_demo_does(release_variables):
     with tf.Graph().as_default():
         gpq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), GPQ())
-        assert shapes(checkpoints.weights()) == release_variables["DEMO"]
+        assert shapes(store.weights()) == release_variables["DEMO"]
 
 
 def test_variables_of_the_releases_training(release_variables):
@@ -184,7 +184,7 @@ def test_variables_of_the_releases_training(release_variables):
         batch = tf.placeholder(tf.float32, [2, 32, 32, 3])
         losses, _, averages = gpq.loss_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, GPQ())
         training.training_graph(losses, averages, GPQ(), n_steps=1)
-        mine, demo = shapes(tf.global_variables()), shapes(checkpoints.weights())
+        mine, demo = shapes(tf.global_variables()), shapes(store.weights())
     assert mine.pop("global_step") == []
     without = {name for name in release_variables["TRAIN"] if is_convolution_bias(name) and "/Adam" in name}
     assert len(without) == 20

@@ -11,12 +11,12 @@ from tqdm import tqdm
 import config as all_settings
 from model.tf1 import tf
 from utils import files
+from utils.checkpoints import machine
 from utils.cluster.shards import Store, size_for
 from utils.cluster.work import Source, here, on_ray
 from utils.data import embeddings, pictures, sets
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder, made_of
-from utils.session import machine
 
 
 class Recipe(NamedTuple):
@@ -28,7 +28,7 @@ class Recipe(NamedTuple):
 
     @classmethod
     def of(cls, config, checkpoint):
-        """The Recipe for `config.images`. checkpoint: a path, and settings as `folder.chosen` gives them."""
+        """The Recipe for `config.images`. checkpoint: a path, and settings as `runs.chosen` gives them."""
         kind = all_settings.METHODS[config.method]
         source = Source(Path(config.images).resolve(), 0 if config.backbone == "embeddings" else config.image_size,
                         prepare=sets.SETS[config.dataset].prepare)

@@ -16,12 +16,12 @@ from config import METHODS as KINDS
 from config import Config
 from model.backbones import NETWORKS
 from utils import files, methods
+from utils.checkpoints import pretrained
+from utils.checkpoints.runs import Beside
 from utils.data import embeddings, image_lists, sets
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.reading import documents
-from utils.session import pretrained
-from utils.session.beside import Beside
 from utils.settings import FREE as FREE_IN_TRAINING
 from utils.settings import differences, idle, released
 from utils.training.logs import scalars

@@ -2,9 +2,9 @@
 import numpy as np
 
 from utils import figures
+from utils.checkpoints.runs import finished
 from utils.paper import embedding, tables
 from utils.paper.features import class_features, sub_space
-from utils.training.folder import finished
 
 
 def average(courses):

@@ -3,10 +3,10 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from model.tf1 import tf
+from utils.checkpoints import machine
 from utils.data import sets
 from utils.methods import METHODS
 from utils.retrieval.encoder import Encoder
-from utils.session import machine
 from utils.training import task as tasks
 from utils.training.folder import initialise
 
@@ -15,7 +15,7 @@ def class_features(config, checkpoint, each):
     """The first `each` gallery images of every class, by `checkpoint`.
 
     Returns (features float32 [N, D] as the method's `vectors` makes them, labels int64 [N], class names). Raises
-    UserError as `sets.load` and `checkpoints.restore`.
+    UserError as `sets.load` and `store.restore`.
     """
     data = sets.load(config)
     chosen = _of_each_class(data, data.gallery, each)
@@ -30,7 +30,7 @@ def sub_space(config, checkpoint=None, each=50):
 
     config: settings of GPQ. Returns (codewords float32 [K, d], labelled [N, d], their labels int64 [N], unlabelled
     [N, d]), with `each` labelled images of every class and as many unlabelled. Raises UserError as `Task` and
-    `checkpoints.restore`.
+    `store.restore`.
     """
     data, task = sets.load(config), tasks.Task(config)
     roles = [_of_each_class(data, role, each) for role in (data.labelled, data.unlabelled)]

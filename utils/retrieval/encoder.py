@@ -8,12 +8,12 @@ from tqdm import tqdm
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from utils import files
+from utils.checkpoints import machine, store
 from utils.data import sets
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.reading.pictures import squashed
 from utils.retrieval.database import Database
-from utils.session import checkpoints, machine
 
 SMALL, PICTURES, VECTORS = 250, 32, 4096  # in a batch; small are pictures of up to 32 pixels a side
 COMPUTED_BY = "image_size", "input_side", "precision"  # settings that decide codes whatever the method
@@ -36,7 +36,7 @@ class Encoder:
         spatial = DIRECT if portable else machine.spatial()
         self._graph = self._method.retrieval(self._images, config, spatial)
         if checkpoint:
-            checkpoints.restore(session, checkpoint, checkpoints.weights(), config)
+            store.restore(session, checkpoint, store.weights(), config)
 
     def __call__(self, images, title=None, rows=None):
         """images: uint8 [N, 32, 32, 3] or float [N, D], read a batch at a time; rows: int indices of those to encode,
@@ -98,7 +98,7 @@ def _to_saved_model(session, path, given, found):
         with files.whole_folder(path) as unfinished:
             tf.saved_model.simple_save(session, str(unfinished), given, found)
     except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be written ({checkpoints.first_line(error)}); choose another path or make room"
+        raise UserError(f"{path} cannot be written ({store.first_line(error)}); choose another path or make room"
                         ) from error
 
 
@@ -163,4 +163,4 @@ def made_of(config, checkpoint, data=None):
                      "data": data.source.sha256}
     elif sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
         settings["prepared"] = "squashed"
-    return {"checkpoint": checkpoints.fingerprint(checkpoint, config), **settings}
+    return {"checkpoint": store.fingerprint(checkpoint, config), **settings}

@@ -4,12 +4,12 @@ from typing import NamedTuple
 import numpy as np
 
 from model.tf1 import tf
+from utils.checkpoints import machine
 from utils.data import relevance, sets, splits
 from utils.methods import METHODS
 from utils.retrieval import metrics
 from utils.retrieval.database import reconstruct
 from utils.retrieval.encoder import Encoder
-from utils.session import machine
 
 RANKS = np.unique(np.geomspace(1, 54000, 60).astype(int))
 
@@ -77,7 +77,7 @@ def evaluate(config, checkpoint, held_back=False):
     (inner product of what the method compares unquantised), `symmetric_mAP` where codewords are added (the queries by
     their codes too, WSDHQ's SQD), `distinct_codes`, `queries`, `gallery`, `class_mAP`
     {class: mAP of its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
-    `splits.hold_back` and `checkpoints.restore`.
+    `splits.hold_back` and `store.restore`.
     """
     data = sets.load(config, tags=held_back and METHODS[config.method].targets == "tags")
     if held_back:

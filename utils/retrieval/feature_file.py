@@ -4,10 +4,10 @@ import numpy as np
 
 from model import backbones
 from model.tf1 import tf
+from utils.checkpoints import imagenet, machine
 from utils.errors import UserError
 from utils.retrieval import block_file
 from utils.retrieval.encoder import by_batch
-from utils.session import imagenet, machine
 
 BLOCK = 32  # images of 224 x 224: a batch, and what a cut loses at most
 

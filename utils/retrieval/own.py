@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.tf1 import tf
+from utils.checkpoints import machine, runs
 from utils.cluster import searching
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
@@ -12,8 +13,6 @@ from utils.errors import UserError
 from utils.retrieval import evaluation, metrics
 from utils.retrieval.database import reconstruct
 from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
-from utils.session import machine
-from utils.training import folder
 
 BLOCK = 1000  # pictures or vectors that are compared at once
 
@@ -30,13 +29,13 @@ def asked_for(config):
 
 def opened(config, source=None):
     """(database, find, checkpoint, settings): `config.database` and its search as of `searching.opened`, and the
-    checkpoint with its settings as of `folder.chosen`, which takes `source`. Raises UserError as these do, and where
+    checkpoint with its settings as of `runs.chosen`, which takes `source`. Raises UserError as these do, and where
     the database was made with something else."""
     database, find = searching.opened(config.database, config.ray)
     if not database.made_of:
         raise UserError(f"{config.database} does not say what made its codes; read them from the faiss index with "
                         "--like=DATABASE, or make them with python encode.py")
-    checkpoint, config = folder.chosen(config, source)
+    checkpoint, config = runs.chosen(config, source)
     for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key, value if key in COMPUTED_BY else None) != value:  # an older file does not say
             this = checkpoint if key == "checkpoint" else f"{key}={value}"

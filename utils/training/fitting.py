@@ -4,10 +4,10 @@ from threadpoolctl import threadpool_limits
 
 from model import backbones
 from model.tf1 import tf
+from utils.checkpoints import machine, store
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval.encoder import Encoder, batch_of, by_batch
-from utils.session import checkpoints, machine
 
 
 class Fitting:
@@ -41,7 +41,7 @@ class Fitting:
             return
         with threadpool_limits(1):  # such small products gain little by threads, and wait long on a busy machine
             found = self._method.fit(self, self._config, step)
-        checkpoints.assign(self._session, {self._variables[name]: array for name, array in found.items()})
+        store.assign(self._session, {self._variables[name]: array for name, array in found.items()})
 
     def features(self):
         """What `Method.sees` makes of the images of the first role: float32 [n, D]."""

@@ -18,9 +18,9 @@ from pydantic import PositiveFloat
 
 from utils import files, settings
 from utils.base_settings import Own, PathText
+from utils.checkpoints import imagenet
 from utils.data import label_files, sets, soft_labels
 from utils.errors import UserError
-from utils.session import imagenet
 
 
 class Options(Own):

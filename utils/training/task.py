@@ -12,6 +12,7 @@ from model import backbones
 from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
+from utils.checkpoints import machine
 from utils.data import pseudo_labels, sets, soft_labels, splits
 from utils.data.data import digest
 from utils.errors import UserError
@@ -19,7 +20,6 @@ from utils.methods import METHODS
 from utils.retrieval import feature_file
 from utils.retrieval.encoder import Encoder
 from utils.retrieval.evaluation import MEASURES
-from utils.session import machine
 
 
 class Task:

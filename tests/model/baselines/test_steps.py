@@ -10,8 +10,8 @@ from model.baselines import bgdh, ssdh
 from model.networks.embeddings import SCOPE, unit_scale
 from model.tf1 import tf
 from model.training import Batch
+from utils.checkpoints.store import assign
 from utils.methods import METHODS
-from utils.session.checkpoints import assign
 
 BITS, C, M = 8, 3, 2
 LABELS = np.eye(C, dtype=bool)[[0, 0, 1]]

@@ -7,7 +7,7 @@ import pytest
 from model import augmentation, backbones
 from model.networks import alexnet, layers
 from model.tf1 import tf
-from utils.session import wsdhq_release
+from utils.checkpoints import wsdhq_release
 
 KERNELS = {"conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256), "conv3": (3, 3, 256, 384), "conv4": (3, 3, 192, 384),
            "conv5": (3, 3, 192, 256), "fc6": (9216, 4096), "fc7": (4096, 4096), "dense": (4096, 300)}

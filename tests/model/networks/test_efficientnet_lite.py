@@ -8,8 +8,8 @@ from xla import under_xla
 
 from model.networks import efficientnet_lite, layers
 from model.tf1 import tf
+from utils.checkpoints import imagenet
 from utils.errors import UserError
-from utils.session import imagenet
 
 VARIANTS = (0, 1, 2)
 PARAMETERS = (4_652_008, 5_416_680, 6_092_072)  # of the published models, 4.7, 5.4 and 6.1 million

@@ -10,9 +10,9 @@ from config import Pretraining
 from model import losses
 from model.tf1 import tf
 from utils import settings
+from utils.checkpoints import imagenet
 from utils.data import cifar10, soft_labels
 from utils.errors import UserError
-from utils.session import imagenet
 from utils.training import soft_labels as command
 from utils.training.task import Task
 

@@ -8,10 +8,10 @@ from conftest import ROOT
 DOORS = {  # what opens a file: who may; database.py writes .npz, machine.py reads the kernel's /proc/cpuinfo
     "np.load": (), "np.loadtxt": ("utils/reading/documents.py",), "np.genfromtxt": (), "np.fromfile": (),
     "np.memmap": (),
-    "zipfile.ZipFile": ("utils/reading/arrays.py", "utils/session/torch_files.py", "utils/retrieval/database.py"),
+    "zipfile.ZipFile": ("utils/reading/arrays.py", "utils/checkpoints/torch_files.py", "utils/retrieval/database.py"),
     "json.load": (), "json.loads": ("utils/reading/documents.py",),
-    "read_text": ("utils/session/machine.py",),
-    "loadmat": (), "NewCheckpointReader": ("utils/session/checkpoints.py",),
+    "read_text": ("utils/checkpoints/machine.py",),
+    "loadmat": (), "NewCheckpointReader": ("utils/checkpoints/store.py",),
     "Image.open": ("utils/reading/pictures.py",),
     "read_index": (), "read_index_binary": (), "deserialize_index": (),
     "pickle.load": (), "pickle.loads": (), "pickle.Unpickler": (), "pickle._Unpickler": ("utils/reading/pickles.py",),

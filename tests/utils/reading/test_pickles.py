@@ -9,11 +9,11 @@ import pytest
 from conftest import DATA
 from forgery import published
 
+from utils.checkpoints import torch_files, wsdhq_release
 from utils.data import archives, cifar100
 from utils.data.tags import released
 from utils.errors import UserError
 from utils.reading import pickles
-from utils.session import torch_files, wsdhq_release
 
 HEADER = b"\x93NUMPY\x01\x00\x06\x00{   }\n"  # of a .npy file
 BATCH = archives.batch_bytes(published("train", 20))

@@ -7,12 +7,12 @@ from conftest import ROOT
 
 import encode
 from model.tf1 import tf
+from utils.checkpoints import runs
 from utils.data import cifar10
 from utils.errors import UserError
 from utils.retrieval import encoder
 from utils.retrieval.encoder import Encoder
 from utils.settings import from_command_line
-from utils.training import folder
 
 GIVEN = ["--n_book=3", f"--model_load_path={ROOT / 'models' / '12bits_example.ckpt'}"]
 
@@ -21,7 +21,7 @@ GIVEN = ["--n_book=3", f"--model_load_path={ROOT / 'models' / '12bits_example.ck
 def seen():
     """60 pictures, and their features and codes by the Encoder as it is fastest here."""
     pictures = cifar10.load(ROOT / "cifar10" / "sample").images[:60]
-    checkpoint, config = folder.chosen(from_command_line(None, GIVEN))
+    checkpoint, config = runs.chosen(from_command_line(None, GIVEN))
     with tf.Graph().as_default(), tf.Session() as session:
         features, codes = Encoder(config, session, checkpoint)(pictures)
     return pictures, features, codes

@@ -12,12 +12,12 @@ from forgery import published
 import Demo
 import pretrain
 from model.tf1 import tf
+from utils.checkpoints import pretrained
+from utils.checkpoints.runs import newest
 from utils.data import archives
 from utils.errors import UserError
 from utils.retrieval import evaluation
 from utils.retrieval.encoder import Encoder
-from utils.session import pretrained
-from utils.training.folder import newest
 from utils.training.logs import scalars
 
 

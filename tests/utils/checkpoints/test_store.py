@@ -11,11 +11,11 @@ import pytest
 
 from config import GPQ
 from model.tf1 import tf
+from utils.checkpoints import store
 from utils.errors import UserError
-from utils.session import checkpoints
 
 CONFIG = GPQ(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
-DATA, INDEX = checkpoints.PARTS
+DATA, INDEX = store.PARTS
 
 
 def variables_for(config, more=("Fixed_VGG/dense/bias",)):
@@ -31,12 +31,12 @@ def write(path, config=CONFIG, **more):
     with tf.Graph().as_default(), tf.Session() as session:
         variables = variables_for(config, **more)
         session.run(tf.global_variables_initializer())
-        checkpoints.save(session, path, checkpoints.saver(variables), {"step": 7})
+        store.save(session, path, store.saver(variables), {"step": 7})
         return session.run({v.op.name: v for v in variables})
 
 
 def read(path):
-    reader = checkpoints.reader(path)
+    reader = store.reader(path)
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
@@ -54,7 +54,7 @@ def refusal(session, path, config=CONFIG, needed=CONFIG):
     session.run(tf.global_variables_initializer())
     before = session.run(variables)
     with pytest.raises(UserError) as error:
-        checkpoints.restore(session, path, variables, config)
+        store.restore(session, path, variables, config)
     for one, other in zip(before, session.run(variables), strict=True):
         np.testing.assert_array_equal(one, other)
     message = str(error.value)
@@ -68,7 +68,7 @@ def test_round_trip(session, tmp_path):
     assert names_in(tmp_path) == [f"20.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
     assert json.loads((tmp_path / "20.ckpt.json").read_text()) == {"step": 7}
     variables = variables_for(CONFIG)
-    checkpoints.restore(session, path, variables, CONFIG)
+    store.restore(session, path, variables, CONFIG)
     assert equal(session.run({v.op.name: v for v in variables}), written)
 
 
@@ -82,14 +82,14 @@ def test_a_reader_beside_a_training_that_saves_sees_one_save(tmp_path):
     path, begun = tmp_path / "20.ckpt", threading.Event()
 
     def filled(session, value):
-        checkpoints.assign(session, {v: np.full(v.shape, value, np.float32) for v in tf.global_variables()})
+        store.assign(session, {v: np.full(v.shape, value, np.float32) for v in tf.global_variables()})
 
     def training():
         with tf.Graph().as_default(), tf.Session() as session:
-            saver = checkpoints.saver(variables_for(CONFIG))
+            saver = store.saver(variables_for(CONFIG))
             for number in range(40):
                 filled(session, number)
-                checkpoints.save(session, path, saver, {"step": number})
+                store.save(session, path, saver, {"step": number})
                 begun.set()
 
     seen = set()
@@ -97,7 +97,7 @@ def test_a_reader_beside_a_training_that_saves_sees_one_save(tmp_path):
         variables, done = variables_for(CONFIG), other.submit(training)
         begun.wait(30)
         while not done.done():
-            checkpoints.restore(session, path, variables, CONFIG)
+            store.restore(session, path, variables, CONFIG)
             value, = {value.flat[0] for value in session.run(variables)}
             seen.add(value)
         done.result()
@@ -118,8 +118,8 @@ def test_a_save_that_was_killed_when_all_was_written_is_gone_on_with(tmp_path):
     tf.errors.ResourceExhaustedError(None, None, "write failed; No space left on device\nmore lines")])
 def test_a_full_disk_leaves_the_earlier_checkpoint(session, tmp_path, monkeypatch, error):
     path = tmp_path / "20.ckpt"
-    written, fingerprint = write(path), checkpoints.fingerprint(path)
-    saver = checkpoints.saver(variables_for(CONFIG))
+    written, fingerprint = write(path), store.fingerprint(path)
+    saver = store.saver(variables_for(CONFIG))
 
     def half(session, prefix, **_):
         Path(f"{prefix}{DATA}").write_bytes(b"half of it")
@@ -127,10 +127,10 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(session, tmp_path, monkeypatc
 
     monkeypatch.setattr(saver, "save", half)
     with pytest.raises(UserError, match="20.ckpt could not be written .*No space left on device") as said:
-        checkpoints.save(session, path, saver, {"step": 8})
+        store.save(session, path, saver, {"step": 8})
     assert "\n" not in str(said.value)
     assert names_in(tmp_path) == [f"20.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
-    assert equal(read(path), written) and checkpoints.fingerprint(path) == fingerprint
+    assert equal(read(path), written) and store.fingerprint(path) == fingerprint
     assert json.loads((tmp_path / "20.ckpt.json").read_text()) == {"step": 7}
 
 
@@ -148,8 +148,8 @@ def test_a_folder_that_was_taken_away_is_made_again(tmp_path):
 def test_delete_takes_one_checkpoint_alone(tmp_path):
     for name in ("20.ckpt", "200.ckpt"):
         write(tmp_path / name)
-    checkpoints.delete(tmp_path / "20.ckpt")
-    checkpoints.delete(tmp_path / "20.ckpt")
+    store.delete(tmp_path / "20.ckpt")
+    store.delete(tmp_path / "20.ckpt")
     assert names_in(tmp_path) == [f"200.ckpt{suffix}" for suffix in (DATA, INDEX, ".json")]
 
 
@@ -157,19 +157,19 @@ def test_fingerprint_knows_the_weights(tmp_path):
     one, other = tmp_path / "1.ckpt", tmp_path / "2.ckpt"
     write(one)
     write(other)
-    assert checkpoints.fingerprint(one) != checkpoints.fingerprint(other)
-    for part in checkpoints.PARTS:
+    assert store.fingerprint(one) != store.fingerprint(other)
+    for part in store.PARTS:
         Path(f"{other}{part}").write_bytes(Path(f"{one}{part}").read_bytes())
-    assert checkpoints.fingerprint(one) == checkpoints.fingerprint(other)
+    assert store.fingerprint(one) == store.fingerprint(other)
 
 
 def test_absent(session, tmp_path):
     assert "there is no checkpoint at" in refusal(session, tmp_path / "20.ckpt")
     with pytest.raises(UserError, match="there is no checkpoint"):
-        checkpoints.fingerprint(tmp_path / "20.ckpt")
+        store.fingerprint(tmp_path / "20.ckpt")
 
 
-@pytest.mark.parametrize("lost", checkpoints.PARTS)
+@pytest.mark.parametrize("lost", store.PARTS)
 def test_half_deleted(session, tmp_path, lost):
     path = tmp_path / "20.ckpt"
     write(path)
@@ -177,7 +177,7 @@ def test_half_deleted(session, tmp_path, lost):
     assert f"{path}{lost} is missing" in refusal(session, path)
 
 
-@pytest.mark.parametrize("part", checkpoints.PARTS)
+@pytest.mark.parametrize("part", store.PARTS)
 @pytest.mark.parametrize("keep", [0, 0.5])
 def test_truncated(session, tmp_path, part, keep):
     path = tmp_path / "20.ckpt"
@@ -200,7 +200,7 @@ def test_one_wrong_byte(session, tmp_path):
 
 def test_no_checkpoint_at_all(session, tmp_path):
     path = tmp_path / "20.ckpt"
-    for part in checkpoints.PARTS:
+    for part in store.PARTS:
         Path(f"{path}{part}").write_text("<html>404</html>" * 50)
     assert "is damaged or no checkpoint" in refusal(session, path)
 
@@ -212,11 +212,11 @@ def test_of_other_numbers(session, tmp_path, dtype):
     with tf.Graph().as_default(), tf.Session() as another:
         variables = [tf.get_variable(name, shape, dtype, tf.zeros_initializer()) for name, shape in shapes.items()]
         another.run(tf.global_variables_initializer())
-        checkpoints.save(another, path, checkpoints.saver(variables), {})
+        store.save(another, path, store.saver(variables), {})
     assert "the network needs float32" in refusal(session, path)
 
 
-@pytest.mark.parametrize("part", checkpoints.PARTS)
+@pytest.mark.parametrize("part", store.PARTS)
 def test_damage_is_a_sentence_for_all_who_read(tmp_path, part):
     """60 seeded damages of each file, by the reader alone, which is what the other commands use."""
     path, generator = tmp_path / "20.ckpt", np.random.default_rng(0)
@@ -248,7 +248,7 @@ def test_of_another_program(session, tmp_path, names):
     with tf.Graph().as_default(), tf.Session() as another:
         variables = [tf.get_variable(name, [4]) for name in names]
         another.run(tf.global_variables_initializer())
-        checkpoints.save(another, path, checkpoints.saver(variables), {})
+        store.save(another, path, store.saver(variables), {})
     assert "is not a checkpoint of GPQ" in refusal(session, path)
 
 
@@ -272,7 +272,7 @@ def test_of_other_settings(session, tmp_path, made_with):
     (name, value), = made_with.items()
     assert message.endswith(f"; set {name}={value}")
     with tf.Graph().as_default(), tf.Session() as another:
-        checkpoints.restore(another, path, variables_for(theirs), theirs)
+        store.restore(another, path, variables_for(theirs), theirs)
 
 
 def test_of_another_backbone(session, tmp_path):
@@ -281,4 +281,4 @@ def test_of_another_backbone(session, tmp_path):
     assert refusal(session, path).endswith("; set backbone=cnn_f")
     with tf.Graph().as_default(), tf.Session() as another:
         theirs = CONFIG.model_copy(update={"backbone": "cnn_f"})
-        checkpoints.restore(another, path, variables_for(theirs, bias), theirs)
+        store.restore(another, path, variables_for(theirs, bias), theirs)

@@ -7,8 +7,8 @@ from config import GPQ
 from model import gpq
 from model.networks import layers
 from model.tf1 import tf
+from utils.checkpoints import pretrained
 from utils.errors import UserError
-from utils.session import pretrained
 
 CONFIG = GPQ(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
 

@@ -8,10 +8,10 @@ import scipy.io
 from model.backbones import NETWORKS
 from model.tf1 import tf
 from utils import files
+from utils.checkpoints import runs, store, wsdhq_release
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.reading import matlab
-from utils.session import beside, checkpoints, wsdhq_release
 
 OTHER_LABELS = {"pseudo_labels": "pseudo-labels", "soft_labels": "a teacher's probabilities"}  # setting: in words
 
@@ -63,7 +63,7 @@ def save_pretrained(checkpoint, path):
     Values are rounded to half precision, which halves the compressed file (about 18 MB). Raises UserError where the
     checkpoint is absent or damaged, or the disk refuses.
     """
-    tensors = checkpoints.reader(checkpoint)
+    tensors = store.reader(checkpoint)
     arrays = {f"{name}:0": tensors.get_tensor(name).astype(np.float16).astype(np.float32)
               for name in tensors.get_variable_to_shape_map()
               if _of_pretrained_f(name)}
@@ -79,7 +79,7 @@ def provenance(path, later=()):
     """What F in the .mat file `path` learned from, in words, by the JSON beside it and beside what that started from:
     "300,000 looks at CIFAR-100, then 1,000,000 looks at CIFAR-10 with pseudo-labels". later: the files made of it."""
     try:
-        kept = beside.read(f"{path}.json")
+        kept = runs.read(f"{path}.json")
     except UserError:
         kept = None
     if kept is None or path in later:

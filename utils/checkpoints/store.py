@@ -9,9 +9,9 @@ from pathlib import Path
 from model.networks.embeddings import widths
 from model.tf1 import tf
 from utils import files
+from utils.checkpoints import spq_release, wsdhq_release
 from utils.errors import UserError
 from utils.methods import METHODS
-from utils.session import spq_release, wsdhq_release
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")

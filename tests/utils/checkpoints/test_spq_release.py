@@ -11,9 +11,9 @@ import encode
 from config import GPQ, SPQ, Classifier
 from model import spq
 from model.tf1 import tf
+from utils.checkpoints import as_released, spq_release, store, torch_files
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
-from utils.session import as_released, checkpoints, spq_release, torch_files
 
 RELEASED = DATA / "spq_release.pth"  # torch.save by PyTorch 2.13, made by benchmarks/torch_spq_checkpoint.py
 BLOCKS = [f"layer{stage}/{number}" for stage in range(1, 5) for number in range(2)]
@@ -29,13 +29,13 @@ def test_every_tensor_has_its_variable_and_no_other():
     with tf.Graph().as_default():
         spq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), SPQ())
         wanted = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
-    assert checkpoints.reader(RELEASED).get_variable_to_shape_map() == wanted
+    assert store.reader(RELEASED).get_variable_to_shape_map() == wanted
     assert sum(np.prod(shape) for shape in wanted.values()) == 11_499_200 + 9600  # with the moving averages
 
 
 def test_every_layer_gives_what_pytorch_gives(seen, session):
     made = spq.retrieval_graph(tf.constant(seen["picture"][None]), SPQ())
-    checkpoints.restore(session, RELEASED, checkpoints.weights(), SPQ())
+    store.restore(session, RELEASED, store.weights(), SPQ())
 
     def last_relu(scope):
         return [op.outputs[0] for op in session.graph.get_operations()
@@ -89,7 +89,7 @@ def test_what_no_release_has_is_not_written(given, says, monkeypatch):
     ({"backbone": "cnn_f"}, "set backbone=resnet18")])
 def test_other_settings_are_named(settings, mend, session):
     with pytest.raises(UserError, match=mend):
-        checkpoints.restore(session, RELEASED, [], SPQ(**settings))
+        store.restore(session, RELEASED, [], SPQ(**settings))
 
 
 def test_another_methods_checkpoint_and_other_files_are_refused(session, tmp_path):
@@ -100,7 +100,7 @@ def test_another_methods_checkpoint_and_other_files_are_refused(session, tmp_pat
             (RELEASED, Classifier(), "is a checkpoint of SPQ and no classifier; set --method=spq"),
             (foreign, SPQ(), "is not a checkpoint of SPQ"), (tmp_path / "nowhere.pth", SPQ(), "there is no file")):
         with pytest.raises(UserError, match=why):
-            checkpoints.restore(session, path, [], config)
+            store.restore(session, path, [], config)
 
 
 def test_the_encoders_own_convolutions_give_the_same(seen, session):

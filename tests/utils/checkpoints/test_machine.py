@@ -7,7 +7,7 @@ import pytest
 from config import Pretraining
 from model import classifier, training
 from model.tf1 import tf
-from utils.session import machine
+from utils.checkpoints import machine
 
 
 @pytest.fixture(scope="module")

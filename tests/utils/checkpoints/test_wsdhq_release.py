@@ -12,9 +12,9 @@ from made_up_pictures import lists
 
 from config import WSDHQ
 from model.tf1 import tf
+from utils.checkpoints import as_released, pretrained, store, wsdhq_release
 from utils.errors import UserError
 from utils.methods import METHODS
-from utils.session import as_released, checkpoints, pretrained, wsdhq_release
 from utils.settings import from_command_line
 
 
@@ -86,13 +86,13 @@ def test_a_hostile_or_damaged_file_is_refused_and_not_run(tmp_path):
 def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
     np.save(tmp_path / "x.npy", np.array(released(np.random.default_rng(0)), object))
     with pytest.raises(UserError, match="there is no file .*FinalTagEmbs.txt; copy the one by which .*x.npy codes"):
-        checkpoints.reader(tmp_path / "x.npy")
+        store.reader(tmp_path / "x.npy")
     np.savetxt(tmp_path / "FinalTagEmbs.txt", np.ones((3, 4)))
     with pytest.raises(UserError, match="has vectors of 4 numbers and .*x.npy words of 5"):
-        checkpoints.reader(tmp_path / "x.npy")
+        store.reader(tmp_path / "x.npy")
     w = np.random.default_rng(1).normal(size=(3, 5))
     np.savetxt(tmp_path / "FinalTagEmbs.txt", w)
-    reader = checkpoints.reader(str(tmp_path / "x.npy"))
+    reader = store.reader(str(tmp_path / "x.npy"))
     np.testing.assert_allclose(reader.get_tensor("wsdhq/G"), w.T @ w, rtol=1e-5, atol=1e-6)
     shapes = reader.get_variable_to_shape_map()
     fits = {"dimension": 5, "n_book": 2, "bn_word": 4, "backbone": "alexnet"}
@@ -101,7 +101,7 @@ def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
                         ({"backbone": "modified_vgg"}, "set backbone=alexnet")):
         with pytest.raises(UserError, match=says):
             METHODS["wsdhq"].check("x.npy", shapes, WSDHQ(**{**fits, **wrong}))
-    assert len(checkpoints.fingerprint(tmp_path / "x.npy")) == 64
+    assert len(store.fingerprint(tmp_path / "x.npy")) == 64
 
 
 def test_tag_vectors_are_found_where_the_release_has_them_and_decide_the_fingerprint(tmp_path):
@@ -110,13 +110,13 @@ def test_tag_vectors_are_found_where_the_release_has_them_and_decide_the_fingerp
     folder = tmp_path / "root" / "data" / "flickr25k" / "tags"
     folder.mkdir(parents=True)
     with pytest.raises(UserError, match="there is no file .*FinalTagEmbs.txt"):
-        checkpoints.reader(tmp_path / "x.npy", config)
+        store.reader(tmp_path / "x.npy", config)
     np.savetxt(folder / "FinalTagEmbs.txt", 2 * np.eye(5))
-    assert checkpoints.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == (4 * np.eye(5)).tolist()
-    before = checkpoints.fingerprint(tmp_path / "x.npy", config)
+    assert store.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == (4 * np.eye(5)).tolist()
+    before = store.fingerprint(tmp_path / "x.npy", config)
     np.savetxt(tmp_path / "FinalTagEmbs.txt", np.eye(5))  # beside the checkpoint comes first
-    assert checkpoints.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == np.eye(5).tolist()
-    assert checkpoints.fingerprint(tmp_path / "x.npy", config) != before
+    assert store.reader(tmp_path / "x.npy", config).get_tensor("wsdhq/G").tolist() == np.eye(5).tolist()
+    assert store.fingerprint(tmp_path / "x.npy", config) != before
 
 
 def test_alexnet_starts_from_its_file(session, tmp_path):
@@ -134,7 +134,7 @@ def test_the_lines_of_the_document_write_and_read_flickr_s(session, tmp_path, mo
     text = (ROOT / "docs" / "wsdhq.md").read_text().replace("\\\n", "")
     lines = [shlex.split(line) for line in text.splitlines() if line.startswith("    python") and "flickr25k" in line]
     training, searching, writing = (next(line[line.index(script) + 1:] for line in lines if script in line)
-                                    for script in ("train.py", "Demo.py", "utils.session.as_released"))
+                                    for script in ("train.py", "Demo.py", "utils.checkpoints.as_released"))
     shapes = {"AlexNet/conv1/kernel": [3, 3, 3, 2], "AlexNet/conv1/bias": [2], "wsdhq/fc8/kernel": [4, 300],
               "wsdhq/fc8/bias": [300], "wsdhq/C": [1024, 300], "wsdhq/G": [300, 300]}
     made = [tf.get_variable(name, shape) for name, shape in shapes.items()]
@@ -144,13 +144,13 @@ def test_the_lines_of_the_document_write_and_read_flickr_s(session, tmp_path, mo
     config = from_command_line(None, training)
     about = {"step": 800, "seconds": 1.0, "initial": "alexnet.npy", "losses": None, "judged": None,
              "data": {"name": "flickr25k"}, "settings": config.model_dump(mode="json")}
-    checkpoints.save(session, config.final_checkpoint, checkpoints.saver(made), about)
+    store.save(session, config.final_checkpoint, store.saver(made), about)
     monkeypatch.setattr(sys, "argv", ["", *writing])
     as_released.main()
     assert "NAME.npy: models/wsdhq/wsdhq_32bits.ckpt" in capsys.readouterr().out
     np.savetxt("data/flickr25k/tags/FinalTagEmbs.txt", np.eye(2, 300))
     config = from_command_line(None, searching)
-    found = checkpoints.reader(config.checkpoint, config)
+    found = store.reader(config.checkpoint, config)
     METHODS["wsdhq"].check(config.checkpoint, found.get_variable_to_shape_map(), config)
     np.testing.assert_array_equal(found.get_tensor("wsdhq/C"), session.run(made[4]))
 
@@ -160,7 +160,7 @@ def test_the_command_writes_a_trained_checkpoint_as_the_release_does(session, tm
               "wsdhq/fc8/bias": [5], "wsdhq/C": [8, 5], "wsdhq/G": [5, 5]}
     made = [tf.get_variable(name, shape) for name, shape in shapes.items()]
     session.run(tf.global_variables_initializer())
-    checkpoints.saver(made).save(session, str(tmp_path / "8.ckpt"))
+    store.saver(made).save(session, str(tmp_path / "8.ckpt"))
     monkeypatch.setattr(sys, "argv", ["", "--method=wsdhq", "--backbone=alexnet", "--n_book=2", "--bn_word=2",
                                       "--dimension=5", f"--model_load_path={tmp_path}/8.ckpt",
                                       f"--out={tmp_path}/x.npy"])

@@ -12,8 +12,8 @@ import zipfile
 import numpy as np
 
 from utils import files
+from utils.checkpoints.torch_pickle import ITEM_TYPES, Storage, Tensor, pickled
 from utils.reading import pickles
-from utils.session.torch_pickle import ITEM_TYPES, Storage, Tensor, pickled
 
 MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.checkpoints import store, torch_files
 from utils.errors import UserError
-from utils.session import checkpoints, torch_files
 
 LONG_AGO = 1000  # steps of a moving average after which its beginning counts for nothing
 
@@ -38,7 +38,7 @@ def load(session, variant, scope, path=None):
     """
     path = path or weight_file(variant)
     arrays = variables(torch_files.read(path), scope)
-    wanted = [variable for variable in checkpoints.weights()
+    wanted = [variable for variable in store.weights()
               if variable.op.name.startswith(f"{scope}/") and not variable.op.name.startswith(f"{scope}/dense/")]
     values = {}
     for variable in wanted:
@@ -47,7 +47,7 @@ def load(session, variant, scope, path=None):
             raise UserError(f"{path} does not hold {name} as {shape}; "
                             f"it is no weight file of EfficientNet-Lite{variant}.")
         values[variable] = arrays[name]
-    checkpoints.assign(session, values)
+    store.assign(session, values)
     return len(wanted)
 
 
