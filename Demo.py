@@ -30,11 +30,11 @@ from pydantic import Field
 from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
-from utils import errors, figures, settings
+from utils import databases, errors, figures, settings
 from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
-from utils.retrieval import by_tag, evaluation, metrics, own, search
+from utils.retrieval import by_tag, evaluation, metrics, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
 
@@ -151,7 +151,7 @@ def evaluate(config):
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
     place = data.query[config.query]
-    asking = own.asked_for(config) if config.image else data.images[place]
+    asking = databases.asked_for(config) if config.image else data.images[place]
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
     checkpoint, config = runs.chosen(config, data.source)
@@ -213,7 +213,7 @@ def draw_tag(config, data, tag, found, images, titles):
 
 
 def draw_own(config, asking, images, titles):
-    """Draw the images found for what the user asks for, as `own.asked_for` gives it. Returns the figure's path."""
+    """Draw the images found for what `databases.asked_for` gave. Returns the figure's path."""
     figure = f"retrieval_result_{Path(config.image).stem[:50]}.png"  # a name has an end
     figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images, titles,
                         [None] * len(titles))
@@ -226,16 +226,16 @@ def search_own(config):
     if config.serve:
         return serve_own(config)
     if not config.image:
-        score = own.scored(config)
+        score = databases.scored(config)
         print_means(f"{score.checkpoint}, {config.database}", score.means)
         return print(f"{score.queries} queries, {score.gallery} gallery images, {score.left_out} others left out")
-    database, find, checkpoint, config = own.opened(config)
-    asking = own.asked_for(config)
+    database, find, checkpoint, config = databases.opened(config)
+    asking = databases.asked_for(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
     distances, places = find(feature[np.newaxis], SHOWN)
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
-    images = own.shown(database, places[0], config)
+    images = databases.shown(database, places[0], config)
     figure = draw_own(config, asking, images,
                       [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)])
     for name, distance in zip(names, distances[0], strict=True):
@@ -247,8 +247,8 @@ def serve_own(config):
     """Show the user's own pictures or vectors in the browser."""
     page = gallery_page()
     listening = page.listen(config.host, config.port)
-    database, find, checkpoint, config = own.opened(config)
-    data = own.data(database, config)
+    database, find, checkpoint, config = databases.opened(config)
+    data = databases.data(database, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),

@@ -13,12 +13,12 @@ import encode
 import train
 from config import WSDHQ
 from model.tf1 import tf
+from utils import databases
 from utils.checkpoints import runs
 from utils.data import __main__ as command
 from utils.data import joined, sets
 from utils.errors import UserError
 from utils.retrieval import evaluation
-from utils.retrieval import own as own_database
 from utils.retrieval.encoder import Encoder
 from utils.settings import from_command_line
 from utils.training.task import Task
@@ -51,7 +51,7 @@ def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):
     np.testing.assert_allclose(own["features"], features[places], atol=1e-5)
     np.testing.assert_array_equal(own["codes"], codes[places])
     asked = from_command_line(Demo.Options, [*small, f"--image={tmp_path}/own/test/1050.jpeg"])
-    np.testing.assert_array_equal(own_database.asked_for(runs.chosen(asked)[1]), data.images[row["test/1050.jpeg"]])
+    np.testing.assert_array_equal(databases.asked_for(runs.chosen(asked)[1]), data.images[row["test/1050.jpeg"]])
 
 
 @pytest.mark.parametrize("method, has_tags", [("wsdhq", True), ("gpq", False)])
