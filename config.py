@@ -63,6 +63,7 @@ class Config(Settings):
         **dict.fromkeys(("data_dir", "image_size", "protocol", "augmentation", "cifar10_label_sim_path"),
                         ("embeddings", "")), "truth": ("dataset", "corel5k"),
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
+    gone = {"img_channels": "leave it out, since an image always has 3 channels"}
 
     # Paths
     data_dir: PathText = "./cifar10"
@@ -109,9 +110,6 @@ class Config(Settings):
 
     image_size: Annotated[int, Field(ge=32, le=1024)] = 32
     """Height and width in pixels to which pictures are brought. 32 to 1024; CIFAR's images have 32."""
-
-    img_channels: Annotated[int, Field(ge=3, le=3)] = 3
-    """Channels of an image: 3, red, green, blue."""
 
     n_DB: Ranks = 54000
     """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
@@ -248,7 +246,7 @@ class GPQ(Codebooks):
 
     published = "gpq"
     final = "{n_bits}bits.ckpt"
-    needs = {**Config.needs, "margin": ("metric_loss", "triplet"), "confidence": ("lam_u", None)}
+    needs = {**Config.needs, "margin": ("metric_loss", "triplet")}
 
     method: Literal["gpq"] = "gpq"
     """Generalized product quantization (Jang & Cho, CVPR 2020)."""
@@ -276,16 +274,6 @@ class GPQ(Codebooks):
 
     margin: Positive = 0.1
     """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
-
-    batch_statistics: Literal["separate", "joint"] = "separate"
-    """What normalises a step's batches: each its own statistics (release), or those of both together."""
-
-    lam_u: Weight = 0.0
-    """Weight of the loss on pseudo-labels, FixMatch's lambda_u, beyond the paper; a step costs half as much again.
-    0 or more; 0 for none."""
-
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Probability from which a prediction is a pseudo-label, FixMatch's tau. Above 0, below 1."""
 
     @staticmethod
     def lambdas(follow):
@@ -532,7 +520,7 @@ class SPQ(Config):
              **dict.fromkeys(("augmentation", "pseudo_labels"), ("method", "gpq"))}
     renamed = {"input_size": "image_size", "num_cls": "n_CLASSES", "eval_epoch": "eval_term",
                "output_dir": "model_save_path", "Top_N": "n_DB"}
-    gone = {"gpu_id": "set CUDA_VISIBLE_DEVICES before the command",
+    gone = {**Config.gone, "gpu_id": "set CUDA_VISIBLE_DEVICES before the command",
             "num_workers": "leave it out, since views are made in the graph",
             **dict.fromkeys(("if_download", "if_downlad"), "python -m utils.data fetch cifar10 downloads CIFAR-10")}
 

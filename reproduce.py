@@ -1,4 +1,4 @@
-"""Reproduce the papers: one command per table and figure, and one to choose settings by.
+"""Reproduce the papers: one command per table and figure.
 
     python reproduce.py                                   # what there is, what it costs, what is done
     python reproduce.py table2 --bits 12 48 --seeds 3     # trains what is missing, evaluates, writes results/table2.*
@@ -96,7 +96,7 @@ def plan(arguments, named):
     parts = dict.fromkeys(part for method in methods
                           for part in cells.unusual(cells.configured(METHODS[method], fixed[method]), unsaid))
     return Plan(arguments.what, results / f"{'-'.join([arguments.what, *parts])}.md",
-                drawn_by(arguments, chosen, varied), results / experiment.kept,
+                drawn_by(arguments, chosen, varied), results / "cells",
                 [(cell, name) for cell, name, _ in places], {name: config for _, name, config in places}, list(wanted))
 
 
@@ -135,13 +135,14 @@ def trained(name, config):
     return True
 
 
-def finish(config, file, held_back):
-    """Evaluate the cell's checkpoint, on held-back images or the queries, keep what is known of it in `file`, and drop
-    the checkpoints before it. Returns what is kept. Raises UserError where the checkpoint was made with other settings.
+def finish(config, file):
+    """Evaluate the cell's checkpoint, keep what is known of it in `file`, and drop the checkpoints before it.
+
+    Returns what is kept. Raises UserError where the checkpoint was made with other settings.
     """
     checkpoint = Path(finished(config))
     training = cells.load(Path(f"{checkpoint}.json"), config)
-    cells.save(file, config, training, evaluation.evaluate(config, str(checkpoint), held_back),
+    cells.save(file, config, training, evaluation.evaluate(config, str(checkpoint)),
                shlex.join(["python", "reproduce.py", *sys.argv[1:]]))
     for other in checkpoint.parent.glob("*.ckpt.json"):
         if other.with_suffix("") != checkpoint:
@@ -169,7 +170,7 @@ def reproduce(arguments, named):
     for key in named.keys() - cells.ELSEWHERE:
         if all(idle(todo.configs[name], key) or not hasattr(todo.configs[name], key) for name in todo.wanted):
             raise UserError(f"{key} has no effect on {todo.what} beside these settings; leave it out")
-    held_back, kept, failed = EXPERIMENTS[todo.what].held_back, {}, []
+    kept, failed = {}, []
     for name, config in todo.configs.items():
         with going_on(name, failed):
             cell = cells.load(todo.kept / f"{name}.json", config)
@@ -188,7 +189,7 @@ def reproduce(arguments, named):
         config = todo.configs[name]
         with going_on(name, failed):
             if trained(name, config):
-                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json", held_back))
+                kept[name] = cells.Kept(name, config, finish(config, todo.kept / f"{name}.json"))
         if name in kept:
             report(todo, kept)
     print(f"{todo.table}: {len(kept)} of {len(todo.configs)} cells")
@@ -220,8 +221,7 @@ def overview():
     for name, experiment in EXPERIMENTS.items():
         wanted = dict(configure(cell, {}, Path("models/cells"))
                       for cell in experiment.cells(experiment.bits, experiment.seeds, {}))
-        kept = Path("results") / experiment.kept
-        left = [config for each, config in wanted.items() if not (kept / f"{each}.json").exists()]
+        left = [config for each, config in wanted.items() if not Path("results", "cells", f"{each}.json").exists()]
         rows.append([name, experiment.title, len(wanted), len(wanted) - len(left),
                      *(f"{what:,.0f}" for what in cells.cost(left))])
     print("\n".join(tables.markdown(["name", "what", "cells", "done", "PFLOP left", "hours on two cores"], rows)))

@@ -85,7 +85,7 @@ def views(images, batch, config, step):
 def make_variables(config):
     """Make the variables of the network of `config` before its last layer, where the graph does not need them because
     that layer alone is trained: its checkpoints are whole then."""
-    features(config.backbone, tf.zeros([1, config.input_side, config.input_side, config.img_channels]), None,
+    features(config.backbone, tf.zeros([1, config.input_side, config.input_side, 3]), None,
              training=False, side=config.input_side)
 
 

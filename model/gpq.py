@@ -13,12 +13,11 @@ from model.tf1 import tf
 
 class Losses(NamedTuple):
     """Scalars. `total` is what training minimises: n_pair (or the triplet loss in its place) + weighted
-    classification - weighted entropy + lam_u * pseudo_labels (0 where that is off)."""
+    classification - weighted entropy."""
 
     n_pair: tf.Tensor
     classification: tf.Tensor
     entropy: tf.Tensor
-    pseudo_labels: tf.Tensor
     total: tf.Tensor
 
 
@@ -50,9 +49,6 @@ def _features(images, config, training, spatial, batch=""):
 
 def _two_towers(labelled, unlabelled, config, training, spatial):
     """Raw features of both batches, and the operation that updates F's moving averages."""
-    if config.batch_statistics == "joint":
-        both = _features(tf.concat([labelled, unlabelled], axis=0), config, training, spatial, "both")
-        return *tf.split(both.raw, 2), update_moving_averages(both.statistics)
     seen = _features(labelled, config, training, spatial, "labelled")
     unseen = _features(unlabelled, config, training, spatial, "unlabelled")
     # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
@@ -60,12 +56,11 @@ def _two_towers(labelled, unlabelled, config, training, spatial):
         return seen.raw, unseen.raw, update_moving_averages(seen.statistics)
 
 
-def loss_graph(labelled, labels, unlabelled, config, training=True, spatial=DIRECT, distorted=None):
+def loss_graph(labelled, labels, unlabelled, config, training=True, spatial=DIRECT):
     """The losses of a labelled and an unlabelled batch (equations 2 to 5).
 
-    labelled, unlabelled: standardised float32 [B, H, W, 3]; labels: float32 [B, n_CLASSES]; distorted: the unlabelled
-    varied further, where `config.lam_u` asks for it. Returns (Losses, Towers, the operation that updates F's moving
-    averages, which never see the distorted). `spatial` as in `backbones.features`.
+    labelled, unlabelled: standardised float32 [B, H, W, 3]; labels: float32 [B, n_CLASSES]. Returns (Losses, Towers,
+    the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
     codebooks, prototypes = _tables(config)
     seen, unseen, averages = _two_towers(labelled, unlabelled, config, training, spatial)
@@ -82,15 +77,7 @@ def loss_graph(labelled, labels, unlabelled, config, training=True, spatial=DIRE
     classification = losses.classification(logits, labels)
     entropy = losses.subspace_entropy(unlabelled_logits, config.follow)
     total = n_pair + config.lam_classification * classification - config.lam_entropy * entropy
-    pseudo_labels = tf.zeros([])
-    if config.lam_u:
-        raw = _features(distorted, config, training, spatial, "distorted").raw
-        varied = quantizer.intra_normalise(quantizer.split(raw, config.n_book))
-        varied_logits = losses.class_logits(varied, prototypes, config.beta, config.follow)
-        pseudo_labels = losses.pseudo_classification(unlabelled_logits, varied_logits, config.confidence)
-        total += config.lam_u * pseudo_labels
-    return (Losses(n_pair, classification, entropy, pseudo_labels, total), Towers(x, u, q, logits, codewords),
-            averages)
+    return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
 
 
 def training_losses(batches, config, step, spatial=DIRECT):
@@ -99,14 +86,10 @@ def training_losses(batches, config, step, spatial=DIRECT):
     batches: {"labelled" and "unlabelled": training.Batch}, as large as each other; step: its number, integer scalar.
     Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
     """
-    (labelled, labelled_distorted), (unlabelled, distorted) = (
-        backbones.views(batches[role].images, role, config, step) for role in ("labelled", "unlabelled"))
-    if config.augmentation == "strong":
-        labelled = labelled_distorted
-        if not config.lam_u:  # pseudo-labels are of undistorted images
-            unlabelled = distorted
+    labelled, unlabelled = (backbones.views(batches[role].images, role, config, step)[config.augmentation == "strong"]
+                            for role in ("labelled", "unlabelled"))
     values, _, averages = loss_graph(labelled, tf.cast(batches["labelled"].labels, tf.float32), unlabelled, config,
-                                     spatial=spatial, distorted=distorted)
+                                     spatial=spatial)
     return values, averages
 
 

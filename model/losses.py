@@ -84,20 +84,6 @@ def classification(logits, labels):
     return tf.reduce_mean(_cross_entropies(logits, labels))
 
 
-def pseudo_classification(logits, distorted_logits, confidence):
-    """Classification loss of distorted images against what the undistorted ones are taken for, a scalar (Sohn et al.,
-    FixMatch, NeurIPS 2020, equation 4; not in the paper).
-
-    The mean over all images; one counts 0 unless its likeliest class has a probability of at least `confidence`. The
-    rows of an image's logits are added before the softmax: a single row of the paper's form, beta times a cosine,
-    hardly ever reaches 0.95. Gradients reach distorted_logits alone. Both: float32 [B, rows, C] of `class_logits`.
-    """
-    p = tf.stop_gradient(tf.nn.softmax(tf.reduce_sum(logits, axis=1)))
-    sure = tf.cast(tf.reduce_max(p, axis=1) >= confidence, tf.float32)
-    labels = tf.one_hot(tf.argmax(p, axis=1), p.shape[1])
-    return tf.reduce_mean(sure[:, tf.newaxis] * _cross_entropies(distorted_logits, labels))
-
-
 def subspace_entropy(logits, follow):
     """Subspace entropy (equation 4), a scalar: the entropy of softmax(logits), mean over images and rows.
 

@@ -35,7 +35,7 @@ STARTS = {  # command: what would begin its work, which is not done
     "utils.training.pseudo_labels": ["utils.training.pseudo_labels.sets.load"],
     "utils.training.soft_labels": ["utils.training.soft_labels.sets.load"],
     "utils.retrieval.faiss": ["utils.retrieval.faiss.Database.load", "utils.retrieval.faiss.read"]}
-MORE = {"reproduce": [["table2"], ["figure1", "--draw"], ["choices"], ["--bits"], ["--seeds"], ["spq", "--smoke"]],
+MORE = {"reproduce": [["table2"], ["figure1", "--draw"], ["imagenet"], ["--bits"], ["--seeds"], ["spq", "--smoke"]],
         "utils.data.__main__": [["fetch"], ["fetch", "cifar10"], ["embeddings"], ["sample"], ["--labelled"],
                                 ["embeddings", "--features", "f.npy", "--out=o.npz"],
                                 ["sample", "--data_dir=x", "--out=o"]],

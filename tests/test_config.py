@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 RELEASE = dict(
     data_dir="./cifar10",
     model_save_path="./models/", cifar10_label_sim_path="./cifar10/cifar10_Similarity.mat", n_CLASSES=10,
-    image_size=32, img_channels=3, n_DB=54000, total_epochs=300, batch_size=500, save_term=20,
+    image_size=32, n_DB=54000, total_epochs=300, batch_size=500, save_term=20,
     len_code=12, n_book=12, bn_word=4, intn_word=16, n_bits=48, alpha=20, beta=4, lam_1=0.1, lam_2=0.1)
 
 
@@ -58,10 +58,10 @@ def test_computed_settings_follow():
 @pytest.mark.parametrize("name, value", [
     ("bn_word", "0"), ("bn_word", "9"), ("bn_word", "four"), ("bn_word", "4.5"), ("bn_word", ""),
     ("bn_word", "nan"), ("n_book", "0"), ("len_code", "-12"), ("n_CLASSES", "1"), ("image_size", "31"),
-    ("img_channels", "1"), ("n_DB", "0"), ("total_epochs", "0"), ("batch_size", "1"), ("save_term", "0"),
+    ("n_DB", "0"), ("total_epochs", "0"), ("batch_size", "1"), ("save_term", "0"),
     ("alpha", "0"), ("alpha", "nan"), ("alpha", "inf"), ("beta", "-inf"), ("beta", "text"),
-    ("lam_1", "-0.1"), ("lam_2", "nan"), ("lam_u", "-1"),
-    ("confidence", "1"), ("augmentation", "weak"), ("batch_statistics", "both"), ("follow", "both"), ("protocol", "4"),
+    ("lam_1", "-0.1"), ("lam_2", "nan"),
+    ("augmentation", "weak"), ("follow", "both"), ("protocol", "4"),
     ("learning_rate", "0"), ("decay_rate", "0"), ("decay_rate", "1.01"), ("decay_steps", "0"), ("seed", "-1"),
     ("seed", "null"), ("seed", str(2 ** 31)), ("eval_term", "-1"), ("n_validation", "0"),
     ("gpu_memory_growth", "perhaps")])

@@ -41,7 +41,7 @@ def test_training_writes_what_demo_loads(trained):
     assert (about["step"], about["epoch"], about["images"]) == (20, 4, 400)
     assert about["settings"]["n_book"] == 3 and np.isfinite(about["losses"]["total"])
     assert not any(name.endswith(store.OPTIMISER) for name in variables(trained / "12bits.ckpt"))
-    assert scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "pseudo_labels", "total",
+    assert scalars(trained / "logs").keys() == {"n_pair", "classification", "entropy", "total",
                                                    "learning_rate"}
 
 

@@ -40,8 +40,8 @@ def settings(file, folder, hidden="[9,8]"):
 
 
 @pytest.mark.parametrize("hidden, arguments", [
-    ("9", ["--follow=release"]), ("[]", ["--follow=paper", "--batch_statistics=joint"]),
-    ("[]", ["--metric_loss=triplet"]), ("[16,8]", ["--follow=paper", "--lam_u=1", "--dropout=0.1", "--noise=0.2"]),
+    ("9", ["--follow=release"]), ("[]", ["--follow=paper"]),
+    ("[]", ["--metric_loss=triplet"]), ("[16,8]", ["--follow=paper", "--dropout=0.1", "--noise=0.2"]),
     ("[]", ["--method=classifier"])])
 def test_every_method_learns_codes_of_vectors(file, tmp_path, hidden, arguments):
     small = ["--n_book=3", "--len_code=4"] if "--method=classifier" not in arguments else []

@@ -68,10 +68,9 @@ def _intra_normalised(features, config):
 
 
 def _gpq_log(losses, config):
-    """As the release prints it, with the loss on pseudo-labels where there is one; `ent` is the negative entropy."""
-    pseudo = f", pseudo: {losses.pseudo_labels:.4f}" if config.lam_u else ""
+    """As the release prints it; `ent` is the negative entropy."""
     return (f"loss: {losses.total:.4f}, hash: {losses.n_pair:.4f}, cls: {losses.classification:.4f}, "
-            f"ent: {-losses.entropy:.4f}{pseudo}")
+            f"ent: {-losses.entropy:.4f}")
 
 
 def _classifier_log(losses, config):

@@ -17,13 +17,12 @@ FORMS = ("release", "paper")
 @pytest.fixture(scope="module", params=FORMS)
 def network(request):
     """The loss graph of 4 + 4 random images with unequal weights: what it gives, and a Session."""
-    config = GPQ(follow=request.param, lam_1=0.3, lam_2=0.7, lam_u=0.5, confidence=0.01, n_book=M, len_code=D,
-                    n_CLASSES=C)
-    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
+    config = GPQ(follow=request.param, lam_1=0.3, lam_2=0.7, n_book=M, len_code=D, n_CLASSES=C)
+    images = np.random.default_rng(0).standard_normal((2, 4, 32, 32, 3), dtype=np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        labelled, unlabelled, distorted = map(tf.constant, images)
-        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config, distorted=distorted)
+        labelled, unlabelled = map(tf.constant, images)
+        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config)
         session.run(tf.global_variables_initializer())
         yield SimpleNamespace(config=config, session=session, losses=values,
                               variables={v.op.name: v for v in tf.trainable_variables()})
@@ -33,15 +32,14 @@ def test_total_weighs_the_losses(network):
     """The paper's lambda_1 belongs to classification; the release's lam_1, 0.3 here, to entropy."""
     found = network.session.run(network.losses)
     on_classes, on_entropy = (0.7, 0.3) if network.config.follow == "release" else (0.3, 0.7)
-    expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy + 0.5 * found.pseudo_labels
+    expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy
     assert found.total == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("what, name, sign", [("entropy", "Fixed_VGG/dense/bias", -1), ("entropy", "C", 1),
-                                              ("pseudo_labels", "Fixed_VGG/dense/bias", 1)])
-def test_features_minimise_the_entropy_that_prototypes_maximise_and_learn_pseudo_labels(network, what, name, sign):
+@pytest.mark.parametrize("name, sign", [("Fixed_VGG/dense/bias", -1), ("C", 1)])
+def test_features_minimise_the_entropy_that_prototypes_maximise(network, name, sign):
     """Against the slope of the loss itself, which reversal leaves alone, along its graph's gradient."""
-    session, variable, loss = network.session, network.variables[name], getattr(network.losses, what)
+    session, variable, loss = network.session, network.variables[name], network.losses.entropy
     start, gradient = session.run([variable, tf.gradients(loss, variable)[0]])
     length = np.linalg.norm(gradient)
     step = 0.01 * gradient / length
@@ -54,50 +52,17 @@ def test_features_minimise_the_entropy_that_prototypes_maximise_and_learn_pseudo
     assert slope == pytest.approx(sign * length, rel=0.02)
 
 
-def choice_of(**settings):
-    """Losses, labelled and unlabelled sub-vectors and new moving averages of 4 + 4 random images, under a setting."""
-    config = GPQ(n_book=M, len_code=D, n_CLASSES=C, **settings)
-    images = np.random.default_rng(0).standard_normal((3, 4, 32, 32, 3), dtype=np.float32)
-    images[1] = 2 * images[1] + 1  # the unlabelled have statistics of their own
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(0)
-        labelled, unlabelled, distorted = map(tf.constant, images)
-        labels = tf.one_hot([0, 1, 1, 3], C)
-        values, towers, averages = gpq.loss_graph(labelled, labels, unlabelled, config, distorted=distorted)
-        both = backbones.features("modified_vgg", tf.concat([labelled, unlabelled], 0), M * D, training=True)
-        whole = quantizer.intra_normalise(quantizer.split(both.raw, M))
-        moving = {v.op.name: v for v in tf.global_variables() if "moving" in v.op.name}
-        session.run(tf.global_variables_initializer())
-        found = SimpleNamespace(losses=session.run(values), towers=session.run([towers.labelled, towers.unlabelled]),
-                                whole=session.run(whole),
-                                statistics=session.run({norm.moving_mean.op.name: seen
-                                                        for norm, *seen in both.statistics}))
-        session.run(averages)
-        found.moving = session.run(moving)
-        return found
+def test_each_batch_is_normalised_by_its_own_statistics(compute):
+    def graph(labelled, unlabelled):
+        config = GPQ(n_book=M, len_code=D, n_CLASSES=C)
+        _, towers, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config)
+        alone = (backbones.features("modified_vgg", x, M * D, training=True).raw for x in (labelled, unlabelled))
+        return towers.labelled, towers.unlabelled, *(quantizer.intra_normalise(quantizer.split(x, M)) for x in alone)
 
-
-@pytest.fixture(scope="module")
-def usual():
-    return choice_of()
-
-
-def test_joint_statistics_normalise_both_batches_as_one(usual):
-    joint = choice_of(batch_statistics="joint")
-    np.testing.assert_allclose(np.concatenate(joint.towers), joint.whole, atol=1e-5)
-    assert np.abs(np.concatenate(usual.towers) - joint.whole).max() > 0.1
-    for name, (mean, variance) in joint.statistics.items():
-        np.testing.assert_allclose(joint.moving[name], mean, rtol=1e-3, atol=1e-5)
-        name = name.replace("moving_mean", "moving_variance")
-        np.testing.assert_allclose(joint.moving[name], 0.9 + 0.1 * variance, rtol=1e-4)
-
-
-def test_pseudo_labels_are_added_and_leave_the_moving_averages_alone(usual):
-    found = choice_of(lam_u=0.5, confidence=0.01)
-    assert usual.losses.pseudo_labels == 0 and found.losses.pseudo_labels > 0.1
-    assert found.losses.total > usual.losses.total
-    for name, value in found.moving.items():
-        np.testing.assert_allclose(value, usual.moving[name], atol=1e-6, err_msg=name)
+    images = np.random.default_rng(0).standard_normal((2, 4, 32, 32, 3), dtype=np.float32)
+    images[1] = 2 * images[1] + 1
+    labelled, unlabelled, *alone = compute(graph, *images)
+    np.testing.assert_allclose([labelled, unlabelled], alone, atol=1e-5)
 
 
 def test_codewords_learn_from_n_pair_alone(network):
@@ -107,12 +72,12 @@ def test_codewords_learn_from_n_pair_alone(network):
 
 
 def views(monkeypatch, *steps, **settings):
-    """What the losses are made of at some steps of grey images: float32 [steps, 3, 50, 32, 32, 3], the labelled, the
-    unlabelled and the distorted."""
+    """What the losses are made of at some steps of grey images: float32 [steps, 2, 50, 32, 32, 3], the labelled and
+    the unlabelled."""
     made = []
 
-    def stand_in(labelled, labels, unlabelled, config, spatial, distorted):
-        made[:] = labelled, unlabelled, distorted
+    def stand_in(labelled, labels, unlabelled, config, spatial):
+        made[:] = labelled, unlabelled
         assert labels.dtype == tf.float32
         return None, None, None
 
@@ -126,16 +91,14 @@ def views(monkeypatch, *steps, **settings):
 
 def test_each_batch_is_distorted_in_its_own_way(monkeypatch):
     """Of grey images distortion leaves the brightness."""
-    brightness = views(monkeypatch, 0, 1, 2, augmentation="strong")[:, :2].max(axis=(3, 4, 5)).reshape(6, 50)
+    brightness = views(monkeypatch, 0, 1, 2, augmentation="strong").max(axis=(3, 4, 5)).reshape(6, 50)
     assert np.abs(np.corrcoef(brightness) - np.eye(6)).max() < 0.6
 
 
-def test_pseudo_labels_are_of_undistorted_images(monkeypatch):
-    (plain,), (strong,), (both,) = (views(monkeypatch, 4, **settings) for settings in (
-        {}, {"augmentation": "strong"}, {"augmentation": "strong", "lam_u": 1}))
-    assert (np.abs(strong[:2] - plain[:2]).max(axis=(2, 3, 4)) > 0).all()
-    assert len(np.unique(plain[:2])) <= 4  # one number a channel, and the crop's zeros
-    np.testing.assert_array_equal(both, [strong[0], plain[1], strong[1]])
+def test_both_batches_are_distorted_where_augmentation_is_strong(monkeypatch):
+    (plain,), (strong,) = (views(monkeypatch, 4, augmentation=which) for which in ("release", "strong"))
+    assert (np.abs(strong - plain).max(axis=(2, 3, 4)) > 0).all()
+    assert len(np.unique(plain)) <= 4  # one number a channel, and the crop's zeros
 
 
 def test_a_step_is_the_loss_of_its_varied_batches(compute):

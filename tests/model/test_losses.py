@@ -196,37 +196,6 @@ def test_the_releases_losses(compute, reference):
     np.testing.assert_allclose(found, theirs, atol=1e-5, rtol=0)
 
 
-def sure_and_unsure(seed):
-    """Two random batches of logits float32 [B, M, C]; the first five images of the first one are sure."""
-    first, second = 0.3 * np.random.default_rng(seed).standard_normal((2, B, M, C)).astype(np.float32)
-    first[np.arange(5), :, np.arange(5)] += 2
-    return first, second
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_pseudo_classification(compute, seed):
-    logits, distorted = sure_and_unsure(seed)
-    terms = []
-    for image in range(B):
-        p = np.exp(log_softmax(logits[image].astype(np.float64).sum(axis=0)))
-        terms.append(-log_softmax(distorted[image].astype(np.float64))[:, p.argmax()].mean() if p.max() >= 0.9 else 0)
-    assert np.count_nonzero(terms) == 5
-    for run in (compute, under_xla):
-        found = run(lambda *both: losses.pseudo_classification(*both, 0.9), logits, distorted)
-        assert found == pytest.approx(np.mean(terms), rel=1e-5)
-
-
-def test_pseudo_labels_teach_sure_images_and_nothing_else(compute):
-    def graph(logits, distorted):
-        loss = losses.pseudo_classification(logits, distorted, 0.9)
-        taught, teacher = tf.gradients(loss, [distorted, logits])
-        assert teacher is None
-        return taught
-
-    gradient = np.abs(compute(graph, *sure_and_unsure(0))).max(axis=(1, 2))
-    assert (gradient[:5] > 1e-3).all() and (gradient[5:] == 0).all()
-
-
 def test_gradient_reversal(compute):
     def graph(x):
         forward = losses.reverse_gradient(x)

@@ -76,6 +76,7 @@ def test_a_setting_of_another_method_is_refused_with_its_name():
 
 @pytest.mark.parametrize("argument, says", [
     ("--gpu_id=0", "gpu_id is no setting here; set CUDA_VISIBLE_DEVICES before the command"),
+    ("--img_channels=3", "img_channels is no setting here; leave it out, since an image always has 3 channels"),
     ("--num_workers=12", "num_workers is no setting here; leave it out, since views are made in the graph"),
     ("--if_download=True", "if_download is no setting here; python -m utils.data fetch cifar10 downloads CIFAR-10"),
     ("--num_cls=10", "num_cls is called n_CLASSES here; write --n_CLASSES=value")])
@@ -100,7 +101,6 @@ def test_pretraining_refuses_what_it_would_ignore():
 @pytest.mark.parametrize("arguments, says", [
     (["--margin=0.3"], "margin has no effect while metric_loss is n_pair; set metric_loss to triplet, or leave margin"),
     (["--known_classes=[1,2]"], "known_classes has no effect while protocol is 1; set protocol to 2"),
-    (["--confidence=0.5"], "confidence has no effect while lam_u is 0.0; set lam_u to above 0"),
     (["--decay=cosine", "--decay_steps=7"], "decay_steps has no effect while decay is cosine; set decay to staircase"),
     (["--n_validation=100"], "n_validation has no effect while eval_term is 0; set eval_term to above 0")])
 def test_a_setting_without_effect_is_refused(arguments, says):
@@ -109,7 +109,7 @@ def test_a_setting_without_effect_is_refused(arguments, says):
 
 @pytest.mark.parametrize("arguments", [
     ["--margin=0.3", "--metric_loss=triplet"], ["--known_classes=[1,2]", "--protocol=2"], ["--margin=0.1"],
-    ["--confidence=0.5", "--lam_u=1"], ["--n_validation=100", "--eval_term=1"]])
+    ["--n_validation=100", "--eval_term=1"]])
 def test_a_setting_with_effect_is_taken(arguments):
     settings.refuse_idle(settings.from_command_line(None, arguments))
 

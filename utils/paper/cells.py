@@ -174,9 +174,8 @@ def _role_sizes(config):
 
 def pflop(images, config):
     """What training on that many images takes, 10^15 floating-point operations, a multiply-add being two."""
-    towers = 3 / 2 if getattr(config, "lam_u", 0) else 1  # pseudo-labels take the unlabelled half twice
-    towers *= methods.METHODS[config.method].views
-    return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * towers * images / 1e15
+    views = methods.METHODS[config.method].views
+    return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * views * images / 1e15
 
 
 def awaited(config):

@@ -125,16 +125,6 @@ def figure1(bits, seeds, given):
     return from_start(bits, seeds, {"len_code 2": {"len_code": 2}}, given)
 
 
-def choices(bits, seeds, given):
-    """One change at a time, judged on labelled images that are held back: the queries are not chosen by."""
-    changes = {"release form, F from CIFAR-100": {}, "from scratch": SCRATCH, "paper form": {"follow": "paper"},
-               "cosine decay": {"decay": "cosine"}, "strong augmentation": {"augmentation": "strong"},
-               "joint batch statistics": {"batch_statistics": "joint"},
-               "pseudo-labels (beyond the paper)": {"lam_u": 1.0, "confidence": given.get("confidence", 0.95)}}
-    common = {**CIFAR100, "eval_term": given.get("eval_term", 10)}
-    return over(bits, seeds, {row: {**common, **change} for row, change in changes.items()})
-
-
 def imagenet(bits, seeds, given):
     """What ImageNet knows: vectors of a network trained on it, and the paper's network, pretrained, by a short schedule
     and at two lengths by a longer one."""
@@ -156,8 +146,7 @@ class Experiment(NamedTuple):
     `cells(bits, seeds, given)` lists the `Cell`s that it is made of under the settings `given` of `method`. `draw(path,
     grid)` draws it from {(row, column): [cells.Kept]}, not all empty, and returns further lines of Markdown.
     `lengths`: {bits that may be asked for: codebooks}, `bits`: those that are where none are named. `published`: the
-    rows that papers print. `note`: what a reader of the table must know besides. `held_back`: whether held-back images
-    are the queries.
+    rows that papers print. `note`: what a reader of the table must know besides.
     """
 
     title: str
@@ -167,14 +156,8 @@ class Experiment(NamedTuple):
     seeds: int = 3
     published: tuple = ()
     note: str = ""
-    held_back: bool = False
     method: str = "gpq"
     lengths: dict = BITS
-
-    @property
-    def kept(self):
-        """The folder of its cells' JSON in `results/`."""
-        return "held_back" if self.held_back else "cells"
 
 
 def printed(figures, where, whose):
@@ -222,8 +205,6 @@ EXPERIMENTS = {
     "figure4": Experiment("Sensitivity to the two lambdas, protocol 1 (figure 4)", figure4, draw_surface, (12, 48), 1),
     "figure5": Experiment("t-SNE of features (figure 5)", figure5, draw_embedding, (48,), 1),
     "figure1": Experiment("Voronoi cells of a codebook (lower figure 1)", figure1, draw_voronoi, (48,), 1),
-    "choices": Experiment("What to choose, protocol 1, by held-back labelled images as queries", choices, draw_table,
-                          (12, 48), 1, held_back=True),
     "imagenet": Experiment(
         "ImageNet's knowledge, protocol 1", imagenet, draw_costs, seeds=5, published=(TABLE2,),
         note="ImageNet's classes include CIFAR-10's; the paper's F starts from ImageNet too. The vectors are what "

@@ -29,7 +29,7 @@ class Encoder:
 
     def __init__(self, config, session, checkpoint=None, like=None, portable=False):
         self._session, self._method = session, METHODS[config.method]
-        kind = ((tf.uint8, [config.image_size, config.image_size, config.img_channels]) if like is None
+        kind = ((tf.uint8, [config.image_size, config.image_size, 3]) if like is None
                 else (like.dtype, list(like.shape[1:])))
         self._images = tf.placeholder(kind[0], [None, *kind[1]])
         self.batch = batch_of(kind[1])

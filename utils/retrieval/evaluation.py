@@ -69,20 +69,17 @@ def accuracy(encoder, data, config):
 MEASURES = {"mAP": held_back_map, "accuracy": accuracy}
 
 
-def evaluate(config, checkpoint, held_back=False):
-    """Encode the queries and the gallery with `checkpoint` and measure the retrieval; with `held_back` the images
-    that `config` holds back and their gallery instead, so that the queries stay unseen.
+def evaluate(config, checkpoint):
+    """Encode the queries and the gallery with `checkpoint` and measure the retrieval.
 
     Returns a JSON-able dict: `mAP` (exact over ties), `mAP_stable` (ties in gallery order), `unquantised_mAP`
     (inner product of what the method compares unquantised), `symmetric_mAP` where codewords are added (the queries by
     their codes too, WSDHQ's SQD), `distinct_codes`, `queries`, `gallery`, `class_mAP`
-    {class: mAP of its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader,
-    `splits.hold_back` and `store.restore`.
+    {class: mAP of its queries}, and `precision` and `recall` at `ranks`. Raises UserError as the data set's reader
+    and `store.restore`.
     """
-    data = sets.load(config, tags=held_back and METHODS[config.method].targets == "tags")
-    if held_back:
-        data = splits.hold_back(data, config, METHODS[config.method].draws[0])
-    asked = held_back_question(data, config) if held_back else question(data, config)
+    data = sets.load(config)
+    asked = question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)

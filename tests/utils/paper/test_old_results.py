@@ -12,9 +12,8 @@ from utils.paper import cells
 
 RESULTS = Path(__file__).parents[3] / "results"
 SHORT = {"batch_size": 100, "decay_steps": 20, "learning_rate": 0.001, "total_epochs": 20}
-TWICE = {**SHORT, "decay_steps": 40, "total_epochs": 40}
 EDITS = [{}, {"batch_size": 100, "total_epochs": 20}, {"follow": "paper", "lam_1": 0.5, "n_DB": 10, "n_book": 3},
-         {"alpha": 3.0, "decay": "cosine", "lam_u": 1.0, "confidence": 0.5, "known_classes": (1, 2), "n_CLASSES": 7}]
+         {"alpha": 3.0, "decay": "cosine", "known_classes": (1, 2), "n_CLASSES": 7}]
 
 
 def edit(monkeypatch, **defaults):
@@ -51,7 +50,7 @@ def test_a_kept_cells_name_and_command_follow_from_its_own_json(monkeypatch, def
 def loaded(undo):
     """{table: names of the kept cells in it that have no schedule of their own, which the command line overrules}."""
     found = {}
-    for what, named in (("table2", {}), ("table2", SHORT), ("choices", SHORT), ("choices", TWICE)):
+    for what, named in (("table2", {}), ("table2", SHORT)):
         todo = plan(what, **{**undo, **named})
         names = dict.fromkeys(name for cell, name in todo.places if not cell.schedule)
         found[todo.table] = [name for name in names
@@ -69,9 +68,9 @@ def test_kept_cells_fill_their_tables_whatever_config_says(monkeypatch, defaults
     assert loaded(undo) == before
 
 
-@pytest.mark.parametrize("what", ["table2", "table3", "figure4", "choices"])
+@pytest.mark.parametrize("what", ["table2", "table3", "figure4"])
 @pytest.mark.parametrize("name, value", [("batch_size", 100), ("follow", "paper"), ("alpha", 3.0), ("n_DB", 10),
-                                         ("confidence", 0.5), ("eval_term", 7), ("decay", "cosine")])
+                                         ("eval_term", 7), ("decay", "cosine")])
 def test_an_edit_counts_like_the_same_setting_on_the_command_line(monkeypatch, what, name, value):
     said = plan(what, **{name: value})
     edit(monkeypatch, **{name: value})
