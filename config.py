@@ -59,7 +59,7 @@ class Config(Settings):
         "known_classes": ("protocol", 2), "n_validation": ("eval_term", None), "decay_rate": ("decay", "staircase"),
         "decay_steps": ("decay", "staircase"), "pseudo_confidence": ("pseudo_labels", None),
         "input_side": ("backbone", LITE), "freeze": ("backbone", LITE), "hidden": ("backbone", "embeddings"),
-        **dict.fromkeys(("noise", "dropout"), [("backbone", "embeddings"), ("freeze", True)]),
+        "dropout": [("backbone", "embeddings"), ("freeze", True)],
         **dict.fromkeys(("data_dir", "image_size", "protocol", "augmentation", "cifar10_label_sim_path"),
                         ("embeddings", "")), "truth": ("dataset", "corel5k"),
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
@@ -141,12 +141,9 @@ class Config(Settings):
     hidden: Annotated[tuple[Length, ...], Field(max_length=16)] = ()
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
 
-    noise: Weight = 0.0
-    """Deviation of the noise on embeddings, or with freeze on what EfficientNet-Lite sees, in training, in deviations
-    of each of their numbers. 0 or more."""
-
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of these numbers that training sets to 0, at random. 0 or more, below 1."""
+    """Share of the numbers of embeddings, or with freeze of what EfficientNet-Lite sees, that training sets to 0, at
+    random. 0 or more, below 1."""
 
     learning_rate: Positive = 2e-4
     """Adam's learning rate at step 0. Above 0."""
@@ -325,7 +322,7 @@ class Fitted(Baseline):
     SDH, to all that training may see where none is labelled."""
 
     needs = {**Config.needs, **dict.fromkeys(
-        ("total_epochs", "batch_size", "save_term", "hidden", "noise", "dropout", "learning_rate", "augmentation",
+        ("total_epochs", "batch_size", "save_term", "hidden", "dropout", "learning_rate", "augmentation",
          "pseudo_labels", "pseudo_confidence", "decay", "decay_rate", "decay_steps", "eval_term", "n_validation"),
         ("method", "gpq"))}
 
@@ -628,12 +625,6 @@ class WSDHQ(Codebooks):
     tags: PathText = ""
     """Tags to learn from: a .npz file, or a folder of FinalTagEmbs.txt and TagIdMergeMap.pkl, both made by
     python -m utils.data.tags; "" for the data set's own."""
-
-    tag_drop: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the images' tags that are dropped, by chance. 0 to 1."""
-
-    tag_insert: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Wrong tags that come in by chance, for each that an image has. 0 to 1."""
 
     iterations: Steps = 800
     """Steps of training; total_epochs does not count. More than the first round of codes waits for, see update_epochs;

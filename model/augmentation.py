@@ -45,28 +45,14 @@ def view(images, name, config, step, standardise=standardise):
 def view_of_vectors(vectors, name, config, step, standardise):
     """Two variations of a step's batch `name` of vectors, of equal strength, float32 [B, D] each.
 
-    vectors: float [B, D]; config: has `seed`, `noise` and `dropout`; step: as in `stream`; standardise: the network's.
+    vectors: float [B, D]; config: has `seed` and `dropout`; step: as in `stream`; standardise: the network's.
     """
     vectors = standardise(vectors)
 
-    def varied(which):
-        x = vectors
-        if config.noise:
-            x = add_noise(x, config.noise, stream(f"{which} noise {name}", config.seed, step))
-        return drop(x, config.dropout, stream(f"{which} drop {name}", config.seed, step)) if config.dropout else x
-
-    return varied("first"), varied("second")
-
-
-def add_noise(vectors, strength, seed):
-    """float32 [B, D] with uniform noise, whose deviation is `strength` times that of each number over the batch.
-
-    seed: int32 [2], another for every batch.
-    """
-    # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    draws = tf.random.stateless_uniform(tf.shape(vectors), seed, -STEPS, STEPS + 1, tf.int32)
-    unit = tf.cast(draws, tf.float32) * (3 / (STEPS * (STEPS + 1))) ** 0.5
-    return vectors + strength * tf.math.reduce_std(vectors, axis=0) * unit
+    if not config.dropout:
+        return vectors, vectors
+    return tuple(drop(vectors, config.dropout, stream(f"{which} drop {name}", config.seed, step))
+                 for which in ("first", "second"))
 
 
 def drop(vectors, rate, seed):

@@ -61,15 +61,15 @@ def test_the_checkpoint_encodes_pictures_as_the_training_saw_them(trained, data_
 
 
 def test_what_it_sees_is_varied_as_other_vectors_are(data_dir, tmp_path):
-    """Dropout and noise have an effect on what is computed once, and none on pictures."""
-    config = options(None, *frozen(data_dir, tmp_path, "--dropout=0.25", "--noise=0.5"))
+    """Dropout has an effect on what is computed once, and none on pictures."""
+    config = options(None, *frozen(data_dir, tmp_path, "--dropout=0.25"))
     refuse_idle(config)
     seen = np.random.default_rng(0).uniform(1, 2, (40, 1280)).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         varied, _ = session.run(backbones.views(tf.constant(seen), "labelled", config, 0))
     assert abs((varied == 0).mean() - 0.25) < 0.01
-    with pytest.raises(UserError, match="noise has no effect while backbone is modified_vgg and freeze is False; set"):
-        refuse_idle(options(None, "--noise=0.5"))
+    with pytest.raises(UserError, match="dropout has no effect while backbone is modified_vgg and freeze is False"):
+        refuse_idle(options(None, "--dropout=0.5"))
 
 
 def test_what_has_no_meaning_is_refused(data_dir, tmp_path):

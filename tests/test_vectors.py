@@ -41,7 +41,7 @@ def settings(file, folder, hidden="[9,8]"):
 
 @pytest.mark.parametrize("hidden, arguments", [
     ("9", ["--follow=release"]), ("[]", ["--follow=paper"]),
-    ("[]", ["--metric_loss=triplet"]), ("[16,8]", ["--follow=paper", "--dropout=0.1", "--noise=0.2"]),
+    ("[]", ["--metric_loss=triplet"]), ("[16,8]", ["--follow=paper", "--dropout=0.1"]),
     ("[]", ["--method=classifier"])])
 def test_every_method_learns_codes_of_vectors(file, tmp_path, hidden, arguments):
     small = ["--n_book=3", "--len_code=4"] if "--method=classifier" not in arguments else []
@@ -154,7 +154,7 @@ def test_a_mistake_ends_in_one_sentence(file, trained, tmp_path, monkeypatch):
     (["--embeddings=v", "--data_dir=x"], "data_dir has no effect while embeddings is v"),
     (["--embeddings=v", "--protocol=2"], "protocol has no effect while embeddings is v"),
     (["--hidden=9"], "hidden has no effect while backbone is modified_vgg; set backbone to embeddings"),
-    (["--noise=1"], "noise has no effect"), (["--dropout=0.5"], "dropout has no effect")])
+    (["--dropout=0.5"], "dropout has no effect")])
 def test_a_setting_that_does_nothing_is_refused(arguments, says):
     with pytest.raises(UserError, match=says):
         refuse_idle(from_command_line(None, [*arguments, "--n_CLASSES=3"]))

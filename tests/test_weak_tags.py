@@ -28,8 +28,8 @@ def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):
     """And the same pictures as a user's own, which are prepared as those that it was trained on."""
     config = from_command_line(train.Options, [
         "--method=wsdhq", "--dataset=corel5k", f"--data_dir={corel(tmp_path)}", "--image_size=32", "--dimension=8",
-        "--batch_size=14", "--iterations=5", "--n_book=1", "--bn_word=2", "--update_epochs=1", "--tag_drop=0.1",
-        "--tag_insert=0.1", f"--model_save_path={tmp_path / 'models'}", "--ImagNet_pretrained_path="])
+        "--batch_size=14", "--iterations=5", "--n_book=1", "--bn_word=2", "--update_epochs=1",
+        f"--model_save_path={tmp_path / 'models'}", "--ImagNet_pretrained_path="])
     task = Task(config)
     data = sets.load(config, tags=True)
     rows = task.indices(0)[0]

@@ -148,8 +148,8 @@ def test_variants_on_vectors(compute, variant, bits):
     assert retrieval.codes.shape == (B, config.books) and config.n_bits == bits
 
 
-def test_a_step_on_vectors_contrasts_two_noised_ones(session):
-    config = VECTORS.model_copy(update={"noise": 0.2})
+def test_a_step_on_vectors_contrasts_two_varied_ones(session):
+    config = VECTORS.model_copy(update={"dropout": 0.2})
     batch = {"training": Batch(tf.constant(rows(0, B, 7)), tf.zeros([B, 10], tf.bool))}
     losses, averages = spq.training_losses(batch, config, 0)
     graph = spq.optimise(losses, averages, config, n_steps=config.total_epochs)

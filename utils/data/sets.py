@@ -62,7 +62,7 @@ SETS = {
 
 # The settings by which `load` reads a data set, and with them its tags.
 READ_BY = {"method", "dataset", "data_dir", "embeddings", "protocol", "known_classes", "truth", "image_size", "seed",
-           "n_CLASSES", "tags", "tag_drop", "tag_insert"}
+           "n_CLASSES", "tags"}
 
 
 def load(config, tags=False):

@@ -1,4 +1,4 @@
-"""CIFAR-10's search terms: of the sample that ships and, where it is there, of the full set; and noise on tags."""
+"""CIFAR-10's search terms: of the sample that ships and, where it is there, of the full set."""
 import os
 
 import numpy as np
@@ -33,15 +33,3 @@ def test_the_full_sets_counts():
 def test_other_file_names(data_dir):
     with pytest.raises(UserError, match="not the published ones"):
         sets.load(WSDHQ(data_dir=str(data_dir)), tags=True)
-
-
-def test_noise_drops_and_inserts_at_its_rates():
-    tags = np.random.default_rng(0).random((4000, 50)) < 0.06
-    n = tags.sum()
-    assert np.array_equal(tagging.noisy(tags, 0, 0, 0), tags) and not tagging.noisy(tags, 1, 0, 0).any()
-    noisy = tagging.noisy(tags, 0.3, 0.2, 5)
-    assert np.array_equal(noisy, tagging.noisy(tags, 0.3, 0.2, 5))
-    assert not np.array_equal(noisy, tagging.noisy(tags, 0.3, 0.2, 6))
-    assert (noisy & tags).sum() == pytest.approx(0.7 * n, rel=0.03)
-    assert (noisy & ~tags).sum() == pytest.approx(0.2 * n * 0.94, rel=0.1)
-    assert not noisy[~tags.any(1)].any()  # who has no tag gets none

@@ -1,4 +1,4 @@
-"""What an image's tags are: a data set's raw ones, merged, or those of a file; and made noisier on purpose."""
+"""What an image's tags are: a data set's raw ones, merged, or those of a file."""
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class RawTags(NamedTuple):
 
 
 def tagged(data, raw, config):
-    """`data` with `tags`, `tag_vectors` and `tag_names`, by the settings tags, tag_drop, tag_insert and seed.
+    """`data` with `tags`, `tag_vectors` and `tag_names`, by the setting tags.
 
     raw: the data set's `RawTags`, or None where it has none. Raises UserError as the readers of the files, where there
     are no tags, they are of another number of images, or no image to learn from has one.
@@ -36,10 +36,9 @@ def tagged(data, raw, config):
         raise UserError(f"{data.source.name} has no raw tags that {config.tags} could merge; give a .npz file of tags")
     if data.tags is None:
         raise UserError(f"{data.source.name} has no tags to learn from; give a .npz file of them by --tags")
-    data = data._replace(tags=noisy(data.tags, config.tag_drop, config.tag_insert, config.seed))
     if not data.tags[data.tagged].any():
         raise UserError(f"none of the images that {data.source.name} has to learn from has a tag; give others by "
-                        "--tags, or lower tag_drop")
+                        "--tags")
     return data
 
 
@@ -49,19 +48,6 @@ def merged_by(raw, folder=""):
     if folder:
         return released.read(folder, raw.names)
     return merging.merge(words.of(words.read(raw.words), raw.names), raw.thresholds)
-
-
-def noisy(tags, drop, insert, seed):
-    """bool [N, T]: each tag of an image is dropped with the chance `drop`; and for each that it had, with the chance
-    `insert` another comes in, any of the T alike. tags: bool [N, T]; seed: of the draws."""
-    generator = np.random.default_rng([seed, len(tags)])
-    image, tag = np.nonzero(tags)
-    noisier = np.zeros_like(tags)
-    stays = generator.random(len(image)) >= drop
-    noisier[image[stays], tag[stays]] = True
-    joins = generator.random(len(image)) < insert
-    noisier[image[joins], generator.integers(0, tags.shape[1], len(image))[joins]] = True
-    return noisier
 
 
 def with_merged(data, raw, made):
