@@ -30,29 +30,6 @@ def variables(tensors):
     return made
 
 
-def tensors(variables):
-    """{name in the release: float32 array} of our {name: array}, the inverse of `variables`; others are left out."""
-    theirs, made = {scope: first for first, scope in SCOPES.items()}, {}
-    weights = {ours: name for name, ours in torch_files.NORMALISATION.items()}
-    for name, array in variables.items():
-        place, _, kind = name.rpartition("/")
-        scope, *layer = place.split("/")
-        if scope not in theirs or array.dtype != np.float32:
-            continue
-        if kind == "kernel":
-            kind, array = "weight", torch_files.as_weight(array)
-        elif f"{place}/moving_mean" in variables:
-            kind = weights[kind]
-        made[".".join([theirs[scope], *layer, kind])] = array
-    return made
-
-
-def write(path, variables):
-    """Write {our name: array} as the release does; others than the release's are left out. Raises UserError where the
-    disk refuses."""
-    torch_files.write(path, tensors(variables))
-
-
 class Reader:
     """Reads a checkpoint of SPQ's release as TensorFlow's reader reads its own.
 

@@ -1,4 +1,4 @@
-"""Weight files of PyTorch, read without PyTorch and without trust, and written without it.
+"""Weight files of PyTorch, read without PyTorch and without trust.
 
 Both formats hold a pickle of tensors and, apart from it, the bytes of the storages that the tensors are views of. Up to
 PyTorch 1.5 all lies in one stream: a magic number, a version, what machine wrote it, the pickle, the storages' keys,
@@ -8,13 +8,16 @@ and for each its length and its bytes. Since 1.6 it is an uncompressed zip archi
 import io
 import os
 import zipfile
+from typing import NamedTuple
 
 import numpy as np
 
 from utils import files
-from utils.checkpoints.torch_pickle import ITEM_TYPES, Storage, Tensor, pickled
 from utils.reading import pickles
 
+ITEM_TYPES = {"DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
+              "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
+              "BoolStorage": "?"}
 MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001
 BYTE_ORDERS = {b"little": "<", b"big": ">"}
@@ -23,6 +26,23 @@ TENSOR, PARAMETERS = "torch._utils._rebuild_tensor_v2", ("torch._utils._rebuild_
 NAMES = {TENSOR, *PARAMETERS, "collections.OrderedDict", "torch.Size", *(f"torch.{kind}" for kind in ITEM_TYPES)}
 NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 """PyTorch's names of what a batch normalisation has, and TensorFlow's."""
+
+
+class Storage(NamedTuple):
+    """The one-dimensional array that a tensor is a view of."""
+
+    key: str  # its name in the file
+    item_type: str  # a value of ITEM_TYPES
+    length: int  # in items
+
+
+class Tensor(NamedTuple):
+    """A view of a storage: where it begins, how long each axis is, and how far its items lie apart; all in items."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 def read(path):
@@ -41,34 +61,10 @@ def read(path):
         return {name: _view(tensor, storages) for name, tensor in _tensors(content).items()}
 
 
-def write(path, arrays):
-    """Write {name: array}, of any type that PyTorch has, as `torch.save` writes a dict of tensors: a zip archive,
-    which `torch.load(path, weights_only=True)` reads. Raises UserError where the file cannot be written."""
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    tensors, content = {}, []
-    for name, array in arrays.items():
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        storage = Storage(str(len(content)), little.dtype.str[1:].replace("b1", "?"), little.size)
-        strides = tuple(stride // little.itemsize for stride in little.strides)
-        tensors[name] = Tensor(storage, 0, little.shape, strides)
-        content.append(little.tobytes())
-    with files.whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", pickled(tensors))
-        archive.writestr("archive/byteorder", "little")
-        for key, items in enumerate(content):
-            archive.writestr(f"archive/data/{key}", items)
-        archive.writestr("archive/version", "3\n")
-
-
 def as_kernel(weight):
     """PyTorch's [outputs, inputs, height, width] as TensorFlow's [height, width, inputs, outputs], and [outputs,
     inputs] as [inputs, outputs]."""
     return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
-
-
-def as_weight(kernel):
-    """The inverse of `as_kernel`."""
-    return kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
 
 
 def _unpickled(file):

@@ -39,17 +39,6 @@ def _array(pickled):
     return array.astype(np.float32)
 
 
-def write(path, variables):
-    """Write {our name: array} as the release does; others than the release's are left out. Raises UserError where the
-    disk refuses."""
-    made = {layer: [variables[f"{scope}/{layer}/{kind}"] for kind in ("kernel", "bias")]
-            for layer, scope in SCOPES.items() if f"{scope}/{layer}/kernel" in variables}
-    if "wsdhq/C" in variables:
-        made["C"] = variables["wsdhq/C"]
-    with files.whole(path) as file:
-        np.save(file, np.array(made, object), allow_pickle=True)
-
-
 class Reader:
     """Reads a checkpoint of WSDHQ's release as TensorFlow's reader reads its own.
 

@@ -1,4 +1,4 @@
-"""SPQ's released checkpoints: read without PyTorch, each layer as PyTorch computes it, and written back."""
+"""SPQ's released checkpoints: read without PyTorch, each layer as PyTorch computes it."""
 import shutil
 import sys
 
@@ -11,7 +11,7 @@ import encode
 from config import GPQ, SPQ, Classifier
 from model import spq
 from model.tf1 import tf
-from utils.checkpoints import as_released, spq_release, store, torch_files
+from utils.checkpoints import store
 from utils.errors import UserError
 from utils.retrieval.encoder import Encoder
 
@@ -63,25 +63,6 @@ def test_the_scripts_take_it(seen, few_dir, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert 0.05 < float(said.split("spq_release.pth mAP: ")[1][:6]) < 0.5 and "codes of 32 bits" in said
     assert (tmp_path / "retrieval_result_3.png").exists()
-
-
-def test_there_and_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["as_released", "--method=spq", f"--model_load_path={RELEASED}",
-                                      f"--out={tmp_path}/32.pth"])
-    as_released.main()
-    theirs, ours = torch_files.read(RELEASED), torch_files.read(tmp_path / "32.pth")
-    assert {name for name in theirs if not name.endswith(spq_release.COUNTER)} == ours.keys() and len(ours) == 105
-    for name, array in ours.items():
-        np.testing.assert_array_equal(array, theirs[name])
-
-
-@pytest.mark.parametrize("given, says", [
-    (["--method=gpq"], "method is gpq, whose release has no other form than ours; set --method to spq or wsdhq"),
-    (["--method=wsdhq"], "backbone is modified_vgg, and the release has alexnet alone; set backbone=alexnet")])
-def test_what_no_release_has_is_not_written(given, says, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["as_released", *given, "--out=x"])
-    with pytest.raises(UserError, match=says):
-        as_released.main()
 
 
 @pytest.mark.parametrize("settings, mend", [
