@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forgery import batch_bytes
 
 import train
 from model.tf1 import tf
-from utils.data import archives, cifar10
+from utils.data import cifar10
 from utils.settings import from_command_line
 from utils.training.task import Task
 
@@ -152,8 +153,7 @@ def part_of_the_sample(root, every, of_gallery=None):
         batch = {b"batch_label": b"a part", b"filenames": [b""] * len(rows),
                  b"labels": data.labels[rows].argmax(1).tolist(),
                  b"data": data.images[rows].transpose(0, 3, 1, 2).reshape(len(rows), 3072).copy()}
-        with open(folder / name, "wb") as file:
-            archives.PublishedPickler(file, protocol=2).dump(batch)
+        (folder / name).write_bytes(batch_bytes(batch))
     return root
 
 

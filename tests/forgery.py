@@ -1,13 +1,32 @@
-"""Archives like the official ones, spoilt and malicious batches: what the tests of both data sets share."""
+"""Batches and archives like the official ones, spoilt and malicious ones: what the tests of both data sets share."""
 import hashlib
 import io
 import os
 import pickle
+import struct
 import tarfile
 
 import numpy as np
 
-from utils.data import archives
+
+def batch_bytes(batch):
+    """The published pickle of the dict `batch`: its strings bytes, its `data` uint8 [N, 3072]."""
+    file = io.BytesIO()
+    PublishedPickler(file, protocol=2).dump(batch)
+    # numpy 2 names itself by a module that older readers do not have; the name comes before any pixel
+    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
+
+
+class PublishedPickler(pickle._Pickler):
+    """Writes bytes as the Python 2 strings of the published batches, which the C pickler cannot be taught."""
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_bytes(self, value):
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
+        self.memoize(value)
+
+    dispatch[bytes] = save_bytes
+
 
 NAMES = [b"class %d" % i for i in range(100)]
 
@@ -56,16 +75,14 @@ def published(split, count):
 
 def meta(names=NAMES):
     """The pickle of CIFAR-100's `meta`, in which the fine classes have these names."""
-    return archives.batch_bytes({b"fine_label_names": names, b"coarse_label_names": [b""] * 20})
+    return batch_bytes({b"fine_label_names": names, b"coarse_label_names": [b""] * 20})
 
 
 def rewrite(path, **changes):
     """Write the batch at `path` anew with some of its entries changed."""
     batch = pickle.loads(path.read_bytes(), encoding="bytes")
     batch.update({name.encode(): value for name, value in changes.items()})
-    file = io.BytesIO()
-    archives.PublishedPickler(file, protocol=2).dump(batch)
-    path.write_bytes(file.getvalue())
+    path.write_bytes(batch_bytes(batch))
 
 
 class Executes:
@@ -84,7 +101,7 @@ def forged_dtype(_):
     hiding = (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0)
     dtype = Executes(np.dtype, [("a", "u8")], state=hiding)
     array = Executes(reconstruct, np.ndarray, (0,), b"b", state=(1, (2,), dtype, False, b"A" * 16))
-    return archives.batch_bytes({b"batch_label": b"", b"labels": [0, 1], b"fine_labels": [0, 1],
+    return batch_bytes({b"batch_label": b"", b"labels": [0, 1], b"fine_labels": [0, 1],
                                  b"data": array, b"filenames": [b"", b""]})
 
 

@@ -2,7 +2,6 @@
 
     python -m utils.data fetch cifar10 [--data_dir=cifar10]
     python -m utils.data fetch cifar100 [--data_dir=cifar100]
-    python -m utils.data sample --data_dir=FULL --out=cifar10/sample
     python -m utils.data embeddings --features lite0.npy lite2.npy --out=cifar10_lite.npz    # any settings may follow
     python -m utils.data embeddings --features lite2.npy --out=corel5k.npz --dataset=corel5k --data_dir=corel5k \\
         --method=wsdhq    # with the tags that WSDHQ learns from
@@ -13,7 +12,6 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
     run("utils.data.__main__")
 
 from utils.data import joined, sets, splits
-from utils.data.sample import make_sample
 from utils.errors import Parser
 from utils.settings import from_command_line, refuse_idle
 
@@ -25,9 +23,6 @@ def main():
     fetch = commands.add_parser("fetch", help="download, verify and unpack the official archive")
     fetch.add_argument("dataset", choices=[name for name, row in sets.SETS.items() if row.fetch])
     fetch.add_argument("--data_dir", help="folder to unpack into (named as the data set)")
-    sample = commands.add_parser("sample", help="write the 6,000 images of CIFAR-10 that the repository ships")
-    sample.add_argument("--data_dir", required=True, help="folder of the full set")
-    sample.add_argument("--out", required=True, help="folder to write")
     vectors = commands.add_parser(
         "embeddings", help="give features of a data set's images its labels and split", allow_abbrev=False,
         epilog="--dataset, --data_dir and the other settings of config.py that choose data may follow as "
@@ -42,7 +37,7 @@ def main():
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if given.command == "fetch":
         sets.SETS[given.dataset].fetch(given.data_dir or given.dataset)
-    elif given.command == "embeddings":
+    else:
         settings = from_command_line(None, rest)
         refuse_idle(settings, sets.READ_BY)
         data = sets.load(settings, tags=hasattr(settings, "tags"))
@@ -51,5 +46,3 @@ def main():
         joined.write(given.out, joined.join(given.features), data)
         print(f"{given.out}: the labels and roles of {data.source} and its features; learn codes by train.py "
               f"--embeddings={given.out}")
-    else:
-        make_sample(given.data_dir, given.out)

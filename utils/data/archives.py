@@ -5,10 +5,7 @@ Python 2 pickled. `cifar10` and `cifar100` say where and what; here is what they
 """
 import gzip
 import hashlib
-import io
-import pickle
 import shlex
-import struct
 import tarfile
 import zlib
 from pathlib import Path
@@ -134,25 +131,6 @@ def origin(archive, folder):
     if all(_md5(Path(folder, name)) == md5 for name, md5 in archive.batches.items()):
         return "the published batches"
     return f"batches that are not the published ones, in {folder}"
-
-
-def batch_bytes(batch):
-    """The published pickle of the dict `batch`: its strings bytes, its `data` uint8 [N, 3072]."""
-    file = io.BytesIO()
-    PublishedPickler(file, protocol=2).dump(batch)
-    # numpy 2 names itself by a module that older readers do not have; the name comes before any pixel
-    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
-
-
-class PublishedPickler(pickle._Pickler):
-    """Writes bytes as the Python 2 strings of the published batches, which the C pickler cannot be taught."""
-    dispatch = pickle._Pickler.dispatch.copy()
-
-    def save_bytes(self, value):
-        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)
-        self.memoize(value)
-
-    dispatch[bytes] = save_bytes
 
 
 def _download(archive, part):

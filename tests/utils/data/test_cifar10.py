@@ -8,7 +8,6 @@ import pytest
 from split_rule import FULL, ORDER, ROLES, SAMPLE, at, needs_full, published_roles
 
 from utils.data import cifar10
-from utils.data.sample import make_sample
 from utils.errors import UserError
 
 
@@ -111,6 +110,8 @@ def test_sample_images_are_the_full_sets(full, sample):
     assert np.array_equal(full.labels[sample.positions], sample.labels)
     for role in ROLES:
         assert set(at(sample, role)) <= set(at(full, role))
+    tenths = np.concatenate([getattr(full, role)[::10] for role in ("query", "labelled", "gallery")])
+    assert np.array_equal(np.sort(full.positions[tenths]), np.sort(sample.positions))
 
 
 @needs_full
@@ -121,19 +122,6 @@ def test_images_are_upright_rgb(full):
         for y, x, channel in ((0, 0, 0), (0, 31, 2), (31, 0, 1), (5, 17, 2)):
             got = full.images[start:start + 10_000, y, x, channel]
             assert np.array_equal(got, rows[:, 1024 * channel + 32 * y + x])
-
-
-@needs_full
-def test_the_committed_sample_is_what_the_script_makes(tmp_path, sample):
-    make_sample(FULL, tmp_path / "new")
-    made = cifar10.load(tmp_path / "new")
-    assert made.source == sample.source and all(map(np.array_equal, made, sample))
-    assert (tmp_path / "new" / "batches.meta").read_bytes() == (SAMPLE / "batches.meta").read_bytes()
-
-
-def test_a_sample_is_not_made_of_a_sample(tmp_path):
-    with pytest.raises(UserError, match="full set"):
-        make_sample(SAMPLE, tmp_path)
 
 
 # ---------------------------------------------------------------- where the data lies

@@ -8,9 +8,9 @@ import tarfile
 import forgery
 import numpy as np
 import pytest
-from forgery import ATTACKS, meta, published, rewrite
+from forgery import ATTACKS, batch_bytes, meta, published, rewrite
 
-from utils.data import archives, cifar10, cifar100
+from utils.data import cifar10, cifar100
 from utils.errors import UserError
 
 FULL = os.environ.get("CIFAR100_DIR")
@@ -22,7 +22,7 @@ COUNTS = {"train": 7, "test": 3}
 def folder(tmp_path):
     """The two batches, to be read or spoilt."""
     for split, count in COUNTS.items():
-        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+        (tmp_path / split).write_bytes(batch_bytes(published(split, count)))
     return tmp_path
 
 
@@ -69,10 +69,10 @@ def test_classes_are_called_as_meta_says_or_by_their_numbers(folder):
 
 
 def test_one_image_is_enough_and_none_is_not(folder):
-    (folder / "train").write_bytes(archives.batch_bytes(published("train", 1)))
+    (folder / "train").write_bytes(batch_bytes(published("train", 1)))
     data = cifar100.load(folder)
     assert data.labels[data.labelled].argmax(1).tolist() == [99]
-    (folder / "train").write_bytes(archives.batch_bytes(published("train", 0)))
+    (folder / "train").write_bytes(batch_bytes(published("train", 0)))
     refused(folder)
 
 
@@ -165,7 +165,7 @@ def test_meta_that_does_not_name_the_classes(folder, names):
 
 # ---------------------------------------------------------------- fetch
 
-FILES = {split: archives.batch_bytes(published(split, count)) for split, count in COUNTS.items()}
+FILES = {split: batch_bytes(published(split, count)) for split, count in COUNTS.items()}
 FILES |= {"meta": meta(), "file.txt~": os.urandom(200_000)}
 tar = functools.partial(forgery.tar, FOLDER, FILES)
 fetch = functools.partial(forgery.fetch, cifar100)

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from forgery import published
+from forgery import batch_bytes, published
 from split_rule import ORDER, SAMPLE
 
 import encode
 from utils.data import __main__ as command
-from utils.data import archives, cifar10, sets
+from utils.data import cifar10, sets
 from utils.data.pictures import tell
 from utils.errors import UserError
 from utils.settings import from_command_line
@@ -26,19 +26,17 @@ def test_cifar10_by_its_settings():
 
 def test_cifar100_by_its_settings(tmp_path):
     for split, count in (("train", 7), ("test", 3)):
-        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+        (tmp_path / split).write_bytes(batch_bytes(published(split, count)))
     data = sets.load(SimpleNamespace(dataset="cifar100", backbone="cnn_f", data_dir=tmp_path, image_size=32))
     assert data.source.name == "CIFAR-100" and len(data.labelled) == 7 and len(data.validation) == 3
 
 
 @pytest.mark.parametrize("arguments, wanted", [
-    ("fetch cifar10", ("cifar10", "cifar10")), ("fetch cifar100 --data_dir=x", ("cifar100", "x")),
-    ("sample --data_dir=a --out=b", ("a", "b"))])
+    ("fetch cifar10", ("cifar10", "cifar10")), ("fetch cifar100 --data_dir=x", ("cifar100", "x"))])
 def test_what_a_command_line_asks_for(monkeypatch, arguments, wanted):
     asked = []
     for name, row in sets.SETS.items():
         monkeypatch.setitem(sets.SETS, name, row._replace(fetch=lambda folder, name=name: asked.append((name, folder))))
-    monkeypatch.setattr(command, "make_sample", lambda *folders: asked.append(folders))
     monkeypatch.setattr(sys, "argv", ["", *arguments.split()])
     command.main()
     assert asked == [wanted]
@@ -46,7 +44,7 @@ def test_what_a_command_line_asks_for(monkeypatch, arguments, wanted):
 
 @pytest.mark.filterwarnings("ignore:.* found in sys.modules:RuntimeWarning")
 @pytest.mark.parametrize("arguments", [
-    "fetch cifar10 --data_dir={}/f/d", "fetch cifar100 --data_dir={}/f/d", "sample --data_dir=nowhere --out={}"])
+    "fetch cifar10 --data_dir={}/f/d", "fetch cifar100 --data_dir={}/f/d"])
 def test_command_ends_in_one_sentence(tmp_path, arguments, monkeypatch, capsys):
     (tmp_path / "f").write_text("")
     monkeypatch.chdir(cifar10.HOME.parent)
@@ -55,7 +53,7 @@ def test_command_ends_in_one_sentence(tmp_path, arguments, monkeypatch, capsys):
         runpy.run_module("utils.data", run_name="__main__")
     said = capsys.readouterr().err
     assert ended.value.code == 2 and said.count("\n") == 1
-    assert ("Cannot write" if "fetch" in arguments else "no folder nowhere") in said
+    assert "Cannot write" in said
 
 
 @pytest.mark.parametrize("arguments, trained, size", [

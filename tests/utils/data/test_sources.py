@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from forgery import published, rewrite
+from forgery import batch_bytes, published, rewrite
 from split_rule import FULL, SAMPLE, needs_full
 
 from utils.data import archives, cifar10, cifar100
@@ -39,7 +39,7 @@ def test_the_published_batches_are_known_as_such():
 def test_published_means_every_batch_byte_for_byte(tmp_path, monkeypatch):
     """With what is there declared published, and then any one batch other than that."""
     for split, count in (("train", 7), ("test", 3)):
-        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+        (tmp_path / split).write_bytes(batch_bytes(published(split, count)))
     assert cifar100.load(tmp_path).source.origin == f"batches that are not the published ones, in {tmp_path}"
     md5 = {name: hashlib.md5((tmp_path / name).read_bytes()).hexdigest() for name in cifar100.ARCHIVE.batches}
     monkeypatch.setattr(cifar100, "ARCHIVE", cifar100.ARCHIVE._replace(batches=md5))

@@ -7,7 +7,7 @@ import resource
 import numpy as np
 import pytest
 from conftest import DATA
-from forgery import published
+from forgery import batch_bytes, published
 
 from utils.checkpoints import torch_files, wsdhq_release
 from utils.data import archives, cifar100
@@ -16,13 +16,13 @@ from utils.errors import UserError
 from utils.reading import pickles
 
 HEADER = b"\x93NUMPY\x01\x00\x06\x00{   }\n"  # of a .npy file
-BATCH = archives.batch_bytes(published("train", 20))
+BATCH = batch_bytes(published("train", 20))
 GROUPS = pickle.dumps({np.int64(0): [np.int64(1), 2], 1: [0], -1: [3]}, 2)
 LAYERS = {"conv1": [np.ones((2, 2, 3, 4), np.float32), np.zeros(4)], "C": np.asfortranarray(np.eye(4, dtype="f"))}
 KINDS = {  # each: what reads a file, a sound one, and how a pickle becomes one
     "batch": (lambda path: archives.read_batch(cifar100.ARCHIVE, path, "fetch"), BATCH, bytes),
     "meta": (lambda path: cifar100._class_names(path, "fetch"),
-             archives.batch_bytes({b"fine_label_names": [b"%d" % n for n in range(100)]}), bytes),
+             batch_bytes({b"fine_label_names": [b"%d" % n for n in range(100)]}), bytes),
     "tags": (lambda path: released._groups(path, 4), GROUPS, bytes),
     "layers": (wsdhq_release.read, HEADER + pickle.dumps(np.array(LAYERS, object), 2), HEADER.__add__),
     "stream": (torch_files.read, (DATA / "torch_stream.pt").read_bytes(),

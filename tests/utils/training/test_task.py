@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT, options
-from forgery import published
+from forgery import batch_bytes, published
 
 from config import GPQ, Pretraining
 from model import training
 from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
-from utils.data import archives, cifar10, cifar100, splits
+from utils.data import cifar10, cifar100, splits
 from utils.errors import UserError
 from utils.training import task as tasks
 from utils.training.task import Task, build
@@ -26,7 +26,7 @@ def gpq():
 def cifar100_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cifar100")
     for split, count in {"train": 23, "test": 9}.items():
-        (folder / split).write_bytes(archives.batch_bytes(published(split, count)))
+        (folder / split).write_bytes(batch_bytes(published(split, count)))
     return folder
 
 

@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 from conftest import options, run_training, variables
-from forgery import published
+from forgery import batch_bytes, published
 
 import Demo
 import pretrain
 from model.tf1 import tf
 from utils.checkpoints import pretrained
 from utils.checkpoints.runs import newest
-from utils.data import archives, sets, splits
+from utils.data import sets, splits
 from utils.errors import UserError
 from utils.retrieval import evaluation
 from utils.retrieval.encoder import Encoder
@@ -65,7 +65,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(data_dir,
 
 def test_pretraining_ends_with_an_f_that_training_starts_from(data_dir, tmp_path, monkeypatch, capsys):
     for split, count in {"train": 20, "test": 10}.items():
-        (tmp_path / split).write_bytes(archives.batch_bytes(published(split, count)))
+        (tmp_path / split).write_bytes(batch_bytes(published(split, count)))
     monkeypatch.setattr(sys, "argv", ["pretrain.py", f"--data_dir={tmp_path}", f"--model_save_path={tmp_path}",
                                       f"--out={tmp_path / 'F.mat'}", "--batch_size=10", "--total_epochs=2"])
     pretrain.main()
