@@ -12,7 +12,7 @@ import numpy as np
 from model.networks import layers
 from model.tf1 import tf
 
-FEATURES, CLASSES = 1280, 1000
+FEATURES = 1280
 SIDE = 224  # pixels, as Lite0 was trained; the published sides of Lite1 and Lite2 are 240 and 260
 MEAN, RANGE = 127, 128  # the pixels that become 0, and 1 more than 0
 PRECISION = 2 ** 22  # Pillow's weights are whole multiples of its inverse
@@ -142,8 +142,3 @@ def efficientnet_lite(images, dimension, training, variant, side=SIDE, **_):
     """
     features = layers.Features(images, []) if images.shape.ndims == 2 else pooled(images, training, variant, side)
     return features._replace(raw=layers.head(features.raw, dimension))
-
-
-def imagenet_logits(features):
-    """The published classifier's logits, float32 [B, 1000], of the 1,280 numbers, float32 [B, 1280]."""
-    return layers.dense(features, CLASSES, "imagenet")

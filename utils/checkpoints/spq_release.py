@@ -30,17 +30,6 @@ def variables(tensors):
     return made
 
 
-class Reader:
-    """Reads a checkpoint of SPQ's release as TensorFlow's reader reads its own.
-
-    Raises UserError as `torch_files.read`.
-    """
-
-    def __init__(self, path, config=None):
-        self._arrays, self.files = variables(torch_files.read(path)), [path]
-
-    def get_variable_to_shape_map(self):
-        return {name: list(array.shape) for name, array in self._arrays.items()}
-
-    def get_tensor(self, name):
-        return np.asarray(self._arrays[name], np.float32)
+def checkpoint(path, config=None):
+    """({our name: float32 array}, [path]) of a checkpoint of SPQ's release. Raises UserError as `torch_files.read`."""
+    return {name: np.asarray(array, np.float32) for name, array in variables(torch_files.read(path)).items()}, [path]

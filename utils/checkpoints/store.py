@@ -15,7 +15,7 @@ from utils.methods import METHODS
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
-RELEASES = {spq_release.SUFFIX: spq_release.Reader, wsdhq_release.SUFFIX: wsdhq_release.Reader}
+RELEASES = {spq_release.SUFFIX: spq_release.checkpoint, wsdhq_release.SUFFIX: wsdhq_release.checkpoint}
 MEMORY = ("/codes", "/store", "/started")  # what a training keeps from step to step
 
 
@@ -58,10 +58,10 @@ def delete(path):
 
 def reader(path, config=None):
     """A reader of the checkpoint `path`, TensorFlow's, a .pth of SPQ's release or a .npy of WSDHQ's, which needs tag
-    vectors that `config` may tell of: it has TensorFlow's `get_variable_to_shape_map` and `get_tensor`. Raises
-    UserError where it is absent, incomplete or damaged."""
+    vectors that `config` may tell of: it has TensorFlow's `get_variable_to_shape_map` and `get_tensor`, and `files`,
+    those that decide what it gives. Raises UserError where it is absent, incomplete or damaged."""
     if Path(path).suffix in RELEASES:
-        return RELEASES[Path(path).suffix](path, config)
+        return _Arrays(*RELEASES[Path(path).suffix](path, config))
     files.tidy(Path(path).parent)  # a save that was killed may have left some of its files without their names
     there = [os.path.isfile(f"{path}{part}") for part in PARTS]
     if not any(there):
@@ -78,6 +78,7 @@ class _Reader:
     """TensorFlow's reader, which checks checksums; whatever it raises is a UserError."""
 
     def __init__(self, path):
+        self.files = [f"{path}{PARTS[0]}"]
         self._sound = functools.partial(files.sound, path, "checkpoint", "copy it there again")
         with self._sound():
             self._reader = tf.train.NewCheckpointReader(str(path))
@@ -86,6 +87,17 @@ class _Reader:
     def get_tensor(self, name):
         with self._sound():
             return self._reader.get_tensor(name)
+
+
+class _Arrays:
+    """{name: array} of a release's `files`, as TensorFlow's reader gives its own."""
+
+    def __init__(self, arrays, files):
+        self.files, self.get_tensor = files, arrays.__getitem__
+        self._shapes = {name: list(array.shape) for name, array in arrays.items()}
+
+    def get_variable_to_shape_map(self):
+        return self._shapes
 
 
 def restore(session, path, variables, config):
@@ -135,8 +147,7 @@ def assign(session, values):
 
 def fingerprint(path, config=None):
     """The SHA-256 of a checkpoint's weights file, and of the tag vectors that a .npy codes by, as hexadecimal text."""
-    parts = getattr(reader(path, config), "files", [f"{path}{PARTS[0]}"])
-    return hashlib.sha256(b"".join(Path(part).read_bytes() for part in parts)).hexdigest()
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in reader(path, config).files)).hexdigest()
 
 
 def first_line(error):

@@ -39,30 +39,21 @@ def _array(pickled):
     return array.astype(np.float32)
 
 
-class Reader:
-    """Reads a checkpoint of WSDHQ's release as TensorFlow's reader reads its own.
+def checkpoint(path, config=None):
+    """({our name: float32 array}, [files]) of a checkpoint of WSDHQ's release and its tag vectors.
 
-    The tag vectors lie beside it, or else in the files of `config`'s data set. files: all that it was read from. Raises
-    UserError as `read`, and where the tag vectors are absent or of another length.
+    The tag vectors lie beside it, or else in the files of `config`'s data set. Raises UserError as `read`, and where
+    these are absent or of another length.
     """
-
-    def __init__(self, path, config=None):
-        self._arrays, self.files = read(path), [path]
-        if "wsdhq/C" not in self._arrays:
-            return
-        tags = beside = Path(path).with_name(TAG_VECTORS)
-        if config is not None and not beside.exists():
-            tags = Path(config.data_dir, "data", config.dataset, "tags", TAG_VECTORS)
-            tags = tags if tags.exists() else beside
-        self.files.append(tags)
-        vectors = documents.numbers(tags, "table of tag vectors", f"copy the one by which {path} codes there")
-        if vectors.shape[1] != self._arrays["wsdhq/C"].shape[1]:
-            raise UserError(f"{tags} has vectors of {vectors.shape[1]} numbers and {path} words of "
-                            f"{self._arrays['wsdhq/C'].shape[1]}; copy the one that belongs to it there")
-        self._arrays["wsdhq/G"] = vectors.T @ vectors
-
-    def get_variable_to_shape_map(self):
-        return {name: list(array.shape) for name, array in self._arrays.items()}
-
-    def get_tensor(self, name):
-        return self._arrays[name]
+    arrays = read(path)
+    if "wsdhq/C" not in arrays:
+        return arrays, [path]
+    tags = beside = Path(path).with_name(TAG_VECTORS)
+    if config is not None and not beside.exists():
+        tags = Path(config.data_dir, "data", config.dataset, "tags", TAG_VECTORS)
+        tags = tags if tags.exists() else beside
+    vectors = documents.numbers(tags, "table of tag vectors", f"copy the one by which {path} codes there")
+    if vectors.shape[1] != arrays["wsdhq/C"].shape[1]:
+        raise UserError(f"{tags} has vectors of {vectors.shape[1]} numbers and {path} words of "
+                        f"{arrays['wsdhq/C'].shape[1]}; copy the one that belongs to it there")
+    return {**arrays, "wsdhq/G": vectors.T @ vectors}, [path, tags]
