@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -18,7 +20,7 @@ from benchmarks.search import timed
 from config import GPQ
 from model.tf1 import tf
 from reproduce import configure
-from utils import errors, figures
+from utils import errors
 from utils.checkpoints import machine
 from utils.checkpoints.runs import finished
 from utils.data import sets
@@ -29,6 +31,7 @@ from utils.retrieval.encoder import Encoder
 from utils.retrieval.search import search
 
 NEAREST = 100
+MARKS = cycler(marker=["o", "s", "^", "x"]) * cycler(color=[f"C{n}" for n in range(10)])
 
 
 def measure(config, data, runs):
@@ -64,10 +67,16 @@ def main():
         costs = measure(config, data, options.runs)
         shown[cell.row] = (mean_ap, *costs)
         print(f"{cell.row:30}{mean_ap:8.4f}{costs[0]:14.2f}{costs[1]:14.2f}", flush=True)
-    figures.scatter("results/table2_speed.png", {
-        "microseconds to encode a vector": {row: (encoding, found) for row, (found, encoding, _) in shown.items()},
-        "milliseconds to search 54,000 codes": {row: (query, found) for row, (found, _, query) in shown.items()}},
-        "mAP")
+    figure = Figure(figsize=(9, 4.2), dpi=100, layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, cost, label in zip(axes, (1, 2), ("us a vector", "ms a query"), strict=True):
+        axis.set_prop_cycle(MARKS)
+        for row, found in shown.items():
+            axis.plot(found[cost], found[0], linestyle="", label=row)
+        axis.set(xlabel=label, ylabel="mAP")
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    figure.savefig("results/table2_speed.png")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ COLUMNS = 8
 RIGHT, WRONG, UNKNOWN = "#2ca02c", "#d62728", "#7f7f7f"
 CLASSES = np.array(colormaps["tab10"].colors)  # RGB of ten classes; an eleventh has the colour of the first
 UNLABELLED = "#b0b0b0"
-MARKS = cycler(marker=["o", "s", "^", "x"]) * cycler(color=CLASSES)
 FEW = 8  # points of a line that are marked
 LINES = cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=CLASSES)  # ten solid ones first
 
@@ -54,22 +53,6 @@ def curves(path, series, x_label, y_label):
     axis.set(xlabel=x_label, ylabel=y_label)
     axis.grid(alpha=0.3)
     figure.legend(loc="outside right upper")
-    _save(figure, path)
-
-
-def scatter(path, panels, y_label):
-    """Save a panel of named points for each x label, over one y axis, to `path`: mAP over costs.
-
-    panels: {x label: {name: (x, y)}}, of the same names. Raises UserError where `path` cannot be written.
-    """
-    figure, axes = _panels(len(panels), width=4.5)
-    for axis, (x_label, points) in zip(axes, panels.items(), strict=True):
-        axis.set_prop_cycle(MARKS)
-        for name, (x, y) in points.items():
-            axis.plot(x, y, linestyle="", label=name)
-        axis.set(xlabel=x_label, ylabel=y_label)
-        axis.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     _save(figure, path)
 
 

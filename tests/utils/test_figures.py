@@ -80,16 +80,6 @@ def test_few_points_of_a_curve_are_marked(draw):
     assert [line.get_marker() for line in picture.figure.axes[0].lines] == ["o", ""]
 
 
-def test_scattered_points_look_different_and_keep_their_looks_in_every_panel(draw):
-    points = {f"method {k}": (10.0 ** k, k / 40) for k in range(40)}
-    picture = draw(figures.scatter, {"us": points, "ms": {name: (1, y) for name, (_, y) in points.items()}}, "mAP")
-    looks = [[(line.get_marker(), tuple(line.get_color())) for line in axis.lines] for axis in picture.figure.axes]
-    assert looks[0] == looks[1] and len(set(looks[0])) == 40
-    assert [tuple(*line.get_xydata()) for line in picture.figure.axes[0].lines] == [*points.values()]
-    assert legend(picture.figure) == list(points)
-    assert [axis.get_xlabel() for axis in picture.figure.axes] == ["us", "ms"]
-
-
 def test_bars_stand_as_high_as_their_means_and_leave_gaps(draw):
     series = {"GPQ": [(0.4, 0), (0.8, 0)], "GPQ-H": [(0.6, 0), None], "GPQ-T": [None, None]}
     picture = draw(figures.bars, ["12", "48"], series, "mAP")
@@ -207,10 +197,9 @@ def test_a_voronoi_panel_shows_all_its_points_in_their_colours(draw):
     (figures.curves, ({"a": ([0, 1], [0, 1])}, "x", "y")),
     (figures.bars, (["12"], {"a": [(1, 0)]}, "y")),
     (figures.surface, ([0], [0], np.ones((1, 1, 1)), ["a"])),
-    (figures.scatter, ({"us": {"a": (1, 0.5)}}, "mAP")),
     (figures.embedding, (np.ones((1, 1, 2)), np.array([0]), ["a"], ["a"])),
     (figures.voronoi, ([("a", np.eye(2), np.eye(2), np.array([0, 1]), np.eye(2))],)),
-], ids=["curves", "bars", "surface", "scatter", "embedding", "voronoi"])
+], ids=["curves", "bars", "surface", "embedding", "voronoi"])
 def test_a_place_that_cannot_be_written_is_said(tmp_path, function, arguments):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"a\.png cannot be written"):

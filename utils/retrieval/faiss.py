@@ -114,14 +114,6 @@ def _binary(packed, lists):
     return index
 
 
-def asked_of(index, queries):
-    """What `index.search` takes for `queries` float32 [Q, D], a method's features: those, or uint8 [Q, bytes] where the
-    index is binary."""
-    if isinstance(index, faiss.IndexBinary):
-        return np.packbits(queries > 0, axis=1)
-    return np.ascontiguousarray(queries, np.float32)
-
-
 def read(path, like=None):
     """The Database of a faiss index's codes: with the names, labels and what made it of `like`, a Database of as many
     pictures, where it is given. Without it, four bits of a binary index are a word.
