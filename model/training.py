@@ -84,5 +84,7 @@ def training_graph(losses, averages, config, n_steps, adam=tensorflows_adam, wei
     # The convolutions' biases have no gradient (see layers.conv_bn_relu) and Adam leaves them alone.
     moved = [(gradient + weight_decay * variable if weight_decay else gradient, variable)
              for gradient, variable in gradients(losses.total) if gradient is not None]
-    step = adam(rate, global_step).apply_gradients(moved, global_step)
+    # All gradients come first: a sum that is done beside others begins with whatever is there, and rounds accordingly.
+    with tf.control_dependencies([gradient for gradient, _ in moved]):
+        step = adam(rate, global_step).apply_gradients(moved, global_step)
     return TrainingGraph(losses, rate, global_step, tf.group(step, averages))
