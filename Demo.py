@@ -142,7 +142,10 @@ def evaluate(config):
     if config.serve:
         page = gallery_page()
         listening = page.listen(config.host, config.port)  # before the gallery is encoded, which may take minutes
+    checkpoint, config = runs.chosen(config)
     data = by_tag.loaded(config)
+    runs.check_source(checkpoint, data.source)
+    config = sets.completed(config, data)
     if not len(data.query):
         raise errors.UserError(f"{config.embeddings or config.data_dir} has no labels, so nothing says what is "
                                "alike; search codes of encode.py by --database and --image, or give labels")
@@ -154,7 +157,6 @@ def evaluate(config):
     asking = databases.asked_for(config) if config.image else data.images[place]
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
-    checkpoint, config = runs.chosen(config, data.source)
     stages.done("data")
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)

@@ -210,10 +210,12 @@ class Config(Settings):
         """Pixels a side that the backbone sees of a photograph."""
         return self.input_side if self.backbone in LITE else 32 if self.backbone in SMALL else 256
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _with_implied(cls, given):
-        return {**cls.implied(given), **given}
+    def _with_implied(cls, given, made_of):
+        made = made_of({**cls.implied(given), **given})
+        made.model_fields_set.intersection_update(given)
+        return made
 
 
 class Codebooks(Config):

@@ -63,6 +63,12 @@ class Options(Own):
     It takes pictures, uint8 [B, H, W, 3], to features and codes."""
 
 
+def _chosen(config):
+    """As `runs.chosen`, for pictures of a user's own or vectors."""
+    checkpoint, config = runs.chosen(config)
+    return checkpoint, config if config.backbone == "embeddings" else sets.for_own_pictures(config)
+
+
 def write_features(config):
     """Write what `feature_file.kept` sees in the pictures, or else in those of the data set."""
     config = sets.for_own_pictures(config) if config.images else config
@@ -76,8 +82,8 @@ def write_encoder(config):
     """Write the encoder of the chosen checkpoint to `config.export`."""
     if config.images or config.out or config.features_only:
         raise errors.UserError("export writes the encoder alone; leave out images, out and features_only, or export")
+    checkpoint, config = _chosen(config)
     like = sets.load(config).images if config.backbone == "embeddings" else None
-    checkpoint, config = runs.chosen(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         Encoder(config, session, checkpoint, like, portable=True).export(config.export)
     print(f"{config.export}: the encoder of {checkpoint}, from images to features and codes")
@@ -85,7 +91,7 @@ def write_encoder(config):
 
 def write_shards(config):
     """Encode `config.images` into the folder `config.out`."""
-    checkpoint, config = runs.chosen(config)
+    checkpoint, config = _chosen(config)
     began = time.perf_counter()
     store, n, now = encoding.encode(config, checkpoint, config.out, config.ray)
     print(f"{config.out}: {n} {'vectors' if config.backbone == 'embeddings' else 'images'} in {len(store)} shards, "
@@ -111,8 +117,8 @@ def main():
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
     if shards:
         return write_shards(config)
+    checkpoint, config = _chosen(config)
     vectors = config.backbone == "embeddings"
-    checkpoint, config = runs.chosen(config)
     images, names = ((embeddings.read_vectors(config.images), None) if vectors else
                      lazy.read_all(config.images, config.image_size, True, sets.SETS[config.dataset].prepare))
     files.check_target(config.out)

@@ -27,8 +27,9 @@ class Options(train.Options):
     """File that F goes to at the end, arrays by variable name."""
 
 
-def judge(config, task, checkpoint):
-    """What the task measures of the trained classifier, but with F of the half-precision file `config.out`."""
+def judge(task, checkpoint):
+    """What the task measures of the trained classifier, but with F of the half-precision file that was written."""
+    config = task.config
     with tf.Graph().as_default(), machine.session(config) as session:
         measured = task.judge(session)
         store.restore(session, checkpoint, store.weights(), config)
@@ -42,7 +43,7 @@ def main():
     task = tasks.Task(config)
     files.was_read(config.ImagNet_pretrained_path)
     files.check_target(config.out)
-    train.train(config, task)
+    train.train(task)
     pretrained.save_pretrained(config.final_checkpoint, config.out)
-    print(f"F is at {config.out}, {task.measure}: {judge(config, task, config.final_checkpoint):.4f}; start GPQ from "
+    print(f"F is at {config.out}, {task.measure}: {judge(task, config.final_checkpoint):.4f}; start GPQ from "
           f"it with --ImagNet_pretrained_path={config.out}")

@@ -131,7 +131,7 @@ def trained(name, config):
         return False
     options = combined(type(config), train.Options)
     resume = newest(config.model_save_path) is not None
-    train.train(options(**dict(config), resume=resume), Task(config))
+    train.train(Task(options(**dict(config), resume=resume)))
     return True
 
 

@@ -46,12 +46,13 @@ class Options(Own):
     """Go on from the newest checkpoint in model_save_path."""
 
 
-def train(config, task):
-    """Train `task`, a Task of `config`, which has `resume` besides.
+def train(task):
+    """Train `task`, a Task of settings that have `resume` besides.
 
     Returns: Path, the checkpoint of the finished training.
     Raises: errors.Stopped where a signal ended it, with what is done kept in `interrupted.ckpt`; UserError.
     """
+    config = task.config
     folder = Path(config.model_save_path)
     if ended(config, task.n_steps):
         return config.final_checkpoint
@@ -131,4 +132,4 @@ def train(config, task):
 def main():
     config = settings.from_command_line(Options)
     settings.refuse_idle(config)
-    train(config, tasks.Task(config))
+    train(tasks.Task(config))

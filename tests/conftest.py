@@ -30,7 +30,7 @@ def options(own, *arguments):
 
 def run_training(*arguments):
     config = options(train.Options, *arguments)
-    return train.train(config, Task(config))
+    return train.train(Task(config))
 
 
 @pytest.fixture(autouse=True)

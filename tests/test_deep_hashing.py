@@ -36,7 +36,7 @@ def settings(method, *arguments, own=train.Options):
 def trained(method, *arguments):
     config = settings(method, *arguments)
     refuse_idle(config)
-    assert train.train(config, tasks.Task(config))
+    assert train.train(tasks.Task(config))
     return config
 
 

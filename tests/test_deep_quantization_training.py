@@ -35,7 +35,7 @@ def settings(method, *arguments, own=train.Options):
 def trained(method, *arguments):
     config = settings(method, "--batch_size=50", "--learning_rate=1e-2", *arguments)
     refuse_idle(config)
-    assert train.train(config, Task(config))
+    assert train.train(Task(config))
     return config
 
 

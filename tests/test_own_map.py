@@ -25,7 +25,7 @@ def fitted(method, *arguments):
     """The command line of a shallow method of 12 bits that has been fitted to the data of `arguments`."""
     given = [f"--method={method}", "--n_bits=12", *arguments]
     config = from_command_line(train.Options, given)
-    assert train.train(config, Task(config))
+    assert train.train(Task(config))
     return given
 
 

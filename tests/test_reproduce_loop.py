@@ -25,7 +25,8 @@ class Stub:
     def __init__(self):
         self.configs, self.fate = [], lambda config: True
 
-    def train(self, config, task):
+    def train(self, task):
+        config = task.config
         self.configs.append(config)
         folder = Path(config.model_save_path)
         folder.mkdir(parents=True, exist_ok=True)

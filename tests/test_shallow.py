@@ -34,7 +34,7 @@ def settings(method, *arguments, own=train.Options):
 def fitted(method, *arguments):
     config = settings(method, *arguments)
     refuse_idle(config)
-    assert train.train(config, Task(config))
+    assert train.train(Task(config))
     return config
 
 

@@ -32,7 +32,7 @@ def few(monkeypatch):
 
 def run(folder, *arguments):
     config = from_command_line(train.Options, [*SMALL, f"--model_save_path={folder}", *arguments])
-    train.train(config, Task(config))
+    train.train(Task(config))
     return config
 
 

@@ -1,7 +1,6 @@
 """Demo.py searches by a word, and its ranked lists show tags."""
 import numpy as np
 import pytest
-from conftest import options
 from PIL import Image
 from test_wsdhq_training import files, settings, trained  # noqa: F401  fixtures
 
@@ -12,6 +11,7 @@ from utils.data.data import Data
 from utils.errors import UserError
 from utils.retrieval import by_tag
 from utils.retrieval.encoder import Encoder
+from utils.settings import from_command_line
 
 
 def demo(files, trained, *others):  # noqa: F811
@@ -70,7 +70,7 @@ def test_a_word_that_cannot_be_searched_for_is_said(files, trained, others, says
 
 def test_a_method_without_tags_takes_no_tag(data_dir):
     with pytest.raises(UserError, match="tag is cat, but gpq learns from no tags; set --method=wsdhq"):
-        Demo.evaluate(options(Demo.Options, f"--data_dir={data_dir}", "--tag=cat"))
+        Demo.evaluate(from_command_line(Demo.Options, [f"--data_dir={data_dir}", "--tag=cat"]))
 
 
 def test_tags_that_cannot_be_had_are_missed_only_by_who_asks_for_one(files, tmp_path, capsys):  # noqa: F811

@@ -49,7 +49,7 @@ def test_every_method_learns_codes_of_vectors(file, tmp_path, hidden, arguments)
              "--n_validation=30", *arguments]
     config = from_command_line(train.Options, given)
     refuse_idle(config)
-    assert train.train(config, Task(config))
+    assert train.train(Task(config))
     found = evaluation.evaluate(config, str(config.final_checkpoint))
     about = json.loads((tmp_path / "10.ckpt.json").read_text())
     assert found["mAP"] > 0.7 and about["judged"] > 0.7 and about["settings"]["n_CLASSES"] == 3
@@ -63,6 +63,20 @@ def test_a_resumed_run_ends_like_an_uncut_one(file, trained, tmp_path):
     run_training(*settings(file, tmp_path), "--total_epochs=4", "--resume")
     uncut, resumed = variables(trained / "4.ckpt"), variables(tmp_path / "4.ckpt")
     assert uncut.keys() == resumed.keys() and all((uncut[name] == resumed[name]).all() for name in uncut)
+
+
+def test_no_flag_is_repeated_that_the_checkpoint_knows(file, tmp_path, monkeypatch, capsys):
+    """Neither the hidden layers nor the classes, by any command, from a checkpoint with and without a name."""
+    monkeypatch.chdir(tmp_path)
+    run_training(*settings(file, tmp_path / "m", "[64]"), "--total_epochs=2")
+    np.save("own.npy", made_up.vectors()[0][:20])
+    for named in "--model_save_path=m", "--model_load_path=m/12bits.ckpt":
+        Demo.evaluate(from_command_line(Demo.Options, [f"--embeddings={file}", "--n_book=3", named]))
+        assert "hidden=[64], len_code=4, n_CLASSES=3, as it was trained\nm/12bits.ckpt mAP: " in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["", "--model_load_path=m/12bits.ckpt", "--images=own.npy", "--out=codes.npz"])
+    encode.main()  # nor that it is of vectors
+    with pytest.raises(UserError, match=r"trained with hidden=\[64\] and the settings say \[32\]; set hidden=\[64\]"):
+        Demo.evaluate(from_command_line(Demo.Options, [f"--embeddings={file}", "--hidden=[32]", named]))
 
 
 def test_demo_prints_the_map_and_draws_vectors_and_their_pictures(file, trained, tmp_path, monkeypatch, capsys):
@@ -91,7 +105,7 @@ def test_own_vectors_are_encoded_a_batch_at_a_time_and_searched(file, trained, t
     encode.main()
     assert "codes.npz: 5000 vectors, 12-bit codes" in capsys.readouterr().out
     Demo.search_own(options(Demo.Options, *settings(file, trained), "--database=codes.npz", "--image=one.npy"))
-    nearest = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[1:-1]]
+    nearest = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[2:-1]]
     assert len(nearest) == 15 and (labels[nearest] == labels[70]).all()
     codes = Database.load("codes.npz").codes
     np.save("part.npy", features[4000:])
@@ -157,7 +171,7 @@ def test_a_mistake_ends_in_one_sentence(file, trained, tmp_path, monkeypatch):
     (["--dropout=0.5"], "dropout has no effect")])
 def test_a_setting_that_does_nothing_is_refused(arguments, says):
     with pytest.raises(UserError, match=says):
-        refuse_idle(from_command_line(None, [*arguments, "--n_CLASSES=3"]))
+        refuse_idle(from_command_line(None, arguments))
 
 
 def test_pseudo_labels_of_vectors_without_a_label(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):
     data = sets.load(config, tags=True)
     rows = task.indices(0)[0]
     assert np.isin(rows, data.tagged).all() and np.array_equal(task.labels[rows], data.tags[rows])
-    assert train.train(config, task)
+    assert train.train(task)
     found = evaluation.evaluate(config, str(config.final_checkpoint))
     assert found["queries"] == 6 and found["gallery"] == 30 and 0 < found["mAP"] <= 1
     with tarfile.open(tmp_path / "images.tar") as archive:

@@ -33,7 +33,7 @@ def settings(files, folder, *others, own=train.Options, method="wsdhq"):
 def run(*arguments, **others):
     config = settings(*arguments, **others)
     refuse_idle(config)
-    return train.train(config, tasks.Task(config))
+    return train.train(tasks.Task(config))
 
 
 @pytest.fixture(scope="module")

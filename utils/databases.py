@@ -27,15 +27,17 @@ def asked_for(config):
     return vectors[0]
 
 
-def opened(config, source=None):
+def opened(config):
     """(database, find, checkpoint, settings): `config.database` and its search as of `searching.opened`, and the
-    checkpoint with its settings as of `runs.chosen`, which takes `source`. Raises UserError as these do, and where
-    the database was made with something else."""
+    checkpoint with its settings as of `runs.chosen`. Raises UserError as these do, and where the database was made with
+    something else."""
     database, find = searching.opened(config.database, config.ray)
     if not database.made_of:
         raise UserError(f"{config.database} does not say what made its codes; read them from the faiss index with "
                         "--like=DATABASE, or make them with python encode.py")
-    checkpoint, config = runs.chosen(config, source)
+    checkpoint, config = runs.chosen(config)
+    if config.image or config.serve:
+        config = sets.for_own_pictures(config)
     for key, value in made_of(config, checkpoint).items():
         if database.made_of.get(key, value if key in COMPUTED_BY else None) != value:  # an older file does not say
             this = checkpoint if key == "checkpoint" else f"{key}={value}"
@@ -57,8 +59,10 @@ class Score(NamedTuple):
 def scored(config):
     """The Score of the queries of `config`'s data set over `config.database`. Raises UserError as `opened`,
     `gallery_rows`, and the data set's reader."""
+    database, _, checkpoint, config = opened(config)
     data = sets.load(config)
-    database, _, checkpoint, config = opened(config, data.source)
+    runs.check_source(checkpoint, data.source)
+    config = sets.completed(config, data)
     rows = gallery_rows(database, data, config, checkpoint)
     asked = evaluation.question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:

@@ -8,7 +8,6 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
-from utils.data import embeddings, own_folder
 from utils.errors import UserError
 from utils.reading import documents
 
@@ -38,9 +37,8 @@ def from_command_line(own=None, arguments=None, settings=None):
     own: the script's own settings, a pydantic model, or None. settings: a class of config.py, or None for the class of
     the method that --method names, config.py's `method` where it is left out. arguments: those of the script, or else
     sys.argv's. Returns an object of a class that has both.
-    Where vectors or a folder of one's own are given and n_CLASSES is not, it is what their labels say.
-    Raises UserError with one sentence for an unknown name, a wrong value, a setting of another method, and
-    vectors or a folder whose labels cannot be read.
+    No data are read. Raises UserError with one sentence for an unknown name, a wrong value, and a setting of another
+    method.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     kind = combined(settings or config.METHODS[_method(arguments)], own)
@@ -49,7 +47,7 @@ def from_command_line(own=None, arguments=None, settings=None):
         if argument.startswith("--") and name != "help" and name not in kind.model_fields:
             raise UserError(_unknown(name, kind))
     try:
-        made = CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
+        return CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]
@@ -60,13 +58,6 @@ def from_command_line(own=None, arguments=None, settings=None):
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "
                         "and --help lists them") from error
-    if "n_CLASSES" in made.model_fields_set:
-        return made
-    if made.embeddings:
-        return made.model_copy(update={"n_CLASSES": embeddings.n_classes(made.embeddings)})
-    if made.dataset == "folder":
-        return made.model_copy(update={"n_CLASSES": own_folder.n_classes(made.data_dir)})
-    return made
 
 
 @functools.cache

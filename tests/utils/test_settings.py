@@ -135,8 +135,7 @@ def test_a_setting_with_effect_is_taken(arguments):
     (encode, ["--pseudo_confidence=0.9"], "pseudo_confidence has no effect while pseudo_labels is ''; set pseudo_")])
 def test_every_script_refuses_what_has_no_effect(own, arguments, says):
     kind = config.Pretraining if own is pretrain else None
-    given = arguments if kind or "--embeddings=v" not in arguments else [*arguments, "--n_CLASSES=3"]
-    assert refusal(*given, own=own.Options, kind=kind).startswith(says)
+    assert refusal(*arguments, own=own.Options, kind=kind).startswith(says)
 
 
 @pytest.mark.parametrize("own, arguments", [
@@ -157,6 +156,16 @@ def test_a_command_about_data_refuses_what_its_data_do_not_depend_on(monkeypatch
         monkeypatch.setattr(sys, "argv", [module.__name__, *line])
         with pytest.raises(UserError, match="no effect"):
             module.main()
+
+
+def test_reading_a_command_line_opens_no_data():
+    """Nor does it import what only the data need."""
+    code = ("import sys; from utils import settings; "
+            "found = settings.from_command_line(None, ['--embeddings=nowhere.npz', '--hidden=[64]']); "
+            "assert found.dataset == 'embeddings' and found.hidden == (64,); "
+            "print(sorted({'sklearn', 'tensorflow'} & sys.modules.keys()))")
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=True).stdout == "[]\n"
 
 
 def test_a_script_cannot_set_a_method_s_setting_anew():

@@ -6,7 +6,6 @@ import pydantic
 from config import METHODS as KINDS
 from utils import files, settings
 from utils.checkpoints import store
-from utils.data import sets
 from utils.data.data import Source
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -15,7 +14,8 @@ from utils.reading import documents
 # What a checkpoint's JSON must agree in with the settings that it is searched by, and what of it is the data set's.
 USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "image_size", "input_side", "n_CLASSES",
        "n_book", "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
-OF_DATA = {"dataset", "protocol", "known_classes", "n_CLASSES", "truth"}
+OF_DATA = {"dataset", "protocol", "known_classes", "truth"}
+EXAMPLE = "_example.ckpt"  # how what the repository ships is called
 
 
 class Beside(pydantic.BaseModel):
@@ -41,9 +41,8 @@ class Beside(pydantic.BaseModel):
         method = said.get("method", "gpq")
         if method not in KINDS:
             raise ValueError(f"there is no method {method!r}")
-        kind = KINDS[method]
         try:
-            kind(**{name: value for name, value in settings.completed(said, kind).items() if name in kind.model_fields})
+            trained_with({"settings": said})
         except pydantic.ValidationError as error:
             raise ValueError(documents.fault(error)) from error
         return said
@@ -91,43 +90,59 @@ def _resumable(path):
     return path.name == "interrupted.ckpt" or path.stem.isdigit()
 
 
+def trained_with(kept):
+    """The settings of a training, an object of its class of config.py, from the JSON beside a checkpoint of any age."""
+    kind = KINDS[kept["settings"].get("method", "gpq")]
+    return kind(**{name: value for name, value in kept["settings"].items() if name in kind.model_fields})
+
+
 def finished(config):
     """The newest checkpoint that a finished training left in `config.model_save_path` and that these settings can
-    search by, or None. The shipped example is no such training."""
-    example = Path(config.filled(settings.released(type(config))["model_load_path"]))
+    search by, or None: of their method, data and code length, and of all that was given of what F and its codebooks
+    are. The shipped example is no such training."""
+    example = Path(config.filled(type(config).model_fields["model_load_path"].default))
     found = [path for path, kept in _told(config.model_save_path, resumable=False)
-             if path.resolve() != example.resolve() and not settings.differences(kept["settings"], config, USE)]
+             if path.resolve() != example.resolve() and _can_search(trained_with(kept), config)]
     return str(max(found, key=lambda path: [time for _, _, time, _ in files.state(f"{path}.json")])) if found else None
 
 
-def chosen(config, source=None):
+def _can_search(trained, config):
+    if (trained.method, trained.final_checkpoint.name) != (config.method, config.final_checkpoint.name):
+        return False
+    return not differences(trained, config, OF_DATA | USE & _said(config))
+
+
+def _said(config):
+    """The names of the settings that were given, and of what these leave no choice: vectors are a data set."""
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    return given.keys() | config.implied(given).keys() & OF_DATA
+
+
+def chosen(config):
     """What to search by: (path of the checkpoint, the settings to search with).
 
     The checkpoint is `model_load_path` where it was given, else the newest finished training, else the shipped example;
-    says which, where it was not given. Settings that decide codes beside it, as GPQ's `follow`, are those that it was
-    trained with, unless the command line or an edit of config.py says others; so is how a user's own pictures, for
-    which there is no `source`, are prepared. Raises UserError as `check_use`.
+    says which, where it was not given. What was not given of its data, of F, of its codebooks and of what else decides
+    codes, as GPQ's `follow`, is as it was trained. Raises UserError with both values where what was given of data, F
+    and codebooks is otherwise.
     """
-    usual = settings.released(type(config))
-    path = named(config)
-    if config.model_load_path == usual["model_load_path"]:
-        path = finished(config)
-        print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}" if path
-              else f"Searching by {config.checkpoint}: no training of these settings is finished in "
-                   f"{config.model_save_path}")
-        path = path or named(config)
+    if "model_load_path" in config.model_fields_set or not config.model_load_path.endswith(EXAMPLE):
+        path = named(config)
+    elif path := finished(config):
+        print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}")
+    else:
+        path = named(config)
+        print(f"Searching by {path}: no training of these settings is finished in {config.model_save_path}")
     kept = about(path)
-    if source is None and config.backbone != "embeddings":
-        config = sets.for_own_pictures(config, kept and settings.completed(kept["settings"], type(config)))
-    check_use(path, config, source)
     if kept is None:
         return path, config
-    left_out = {name for name in METHODS[config.method].coded_by if name not in USE | config.model_fields_set
-                and getattr(config, name) == usual[name]}
-    trained = {name: was for name, was, _ in settings.differences(kept["settings"], config, left_out)}
-    for name, value in trained.items():
-        print(f"{name}={value}, as it was trained")
-    return path, config.model_copy(update=trained)
+    trained, said = trained_with(kept), _said(config)
+    names = {"method"} if trained.method != config.method else USE & said
+    check_same(path, trained, config, names, ", or model_load_path to another")
+    names = (USE | {*METHODS[config.method].coded_by}) & type(trained).model_fields.keys() - said
+    if taken := differences(config, trained, names):
+        print(f"{', '.join(f'{name}={value}' for name, _, value in taken)}, as it was trained")
+    return path, config.model_copy(update={name: getattr(trained, name) for name in names})
 
 
 def named(config):
@@ -152,34 +167,33 @@ def named(config):
     return found
 
 
-def check_use(checkpoint, config, source=None):
-    """Refuse to search `checkpoint` by other settings or data than the JSON beside it tells of.
-
-    Args:
-        checkpoint: its path; one without JSON, such as the release's, is taken as it is.
-        config: the settings to search by, of which those in USE count.
-        source: the Source of the data, or None for pictures of a user's own.
-    Raises: UserError with the settings that differ, each with both values, or with both data.
-    """
+def check_source(checkpoint, source):
+    """UserError where the data to search, a Source, are not those that the JSON beside `checkpoint` tells of; an image
+    has the same role in the sample and in all."""
     kept = about(checkpoint)
     if kept is None:
         return
-    before = settings.completed(kept["settings"], type(config))
-    names = {"method"} if before["method"] != config.method else USE - OF_DATA if source is None else USE
-    check_same(checkpoint, before, config, names - ({"known_classes"} if before["protocol"] != 2 else set()),
-                ", or model_load_path to another")
-    if source is None:
-        return
-    trained_on = Source.from_json(kept["data"])  # an image has the same role in the sample and in all
+    trained_on = Source.from_json(kept["data"])
     if trained_on.name != source.name or (trained_on.part == source.part and not source.same_data(trained_on)):
         raise UserError(f"{checkpoint} was trained on {trained_on} and {place(source)} holds {source}; set "
                         f"{place(source)} as it was, or model_load_path to another")
 
 
-def check_same(path, before, config, names, mend):
-    """UserError where the settings `before` that the checkpoint `path` was trained with and `config` differ in one of
-    `names`; mend: how the sentence ends."""
-    if found := settings.differences(before, config, names):
+def differences(before, now, names):
+    """[(name, before, now)], JSON-able, of the settings in `names` in which two objects differ and that have an effect.
+    """
+    names = {name for name in names if hasattr(before, name) and hasattr(now, name)
+             and not (settings.idle(before, name) and settings.idle(now, name))}
+    before, now = (each.model_dump(mode="json", include=names) for each in (before, now))
+    return [(name, before[name], now[name]) for name in sorted(names) if before[name] != now[name]]
+
+
+def check_same(path, trained, config, names, mend):
+    """UserError where the settings `trained`, of the checkpoint `path`, and `config` differ in one of `names`.
+
+    mend: how the sentence ends.
+    """
+    if found := differences(trained, config, names):
         was = " and ".join(f"{name}={value}" for name, value, _ in found)
         now = " and ".join(str(value) for *_, value in found)
         raise UserError(f"{path} was trained with {was} and the settings say {now}; set {was}{mend}")

@@ -51,6 +51,7 @@ class Data(NamedTuple):
     tags: np.ndarray | None = None  # bool [N, T], what people wrote under each image, merged
     tag_vectors: np.ndarray | None = None  # float32 [T, D], the words' vectors
     tag_names: np.ndarray | None = None  # str [T]
+    n_classes: int | None = None  # that training tells apart unless n_CLASSES says, where the data decide
     untagged: bool = False  # whether training by tags takes images without one too, as WSDHQ's release does
 
     @property

@@ -76,20 +76,10 @@ def load(path, seed=0, save=""):
         digest.update(roles[role])
     source = Source("embeddings", str(found.get("part", "all")), digest.hexdigest(),
                     f"{Path(path).name}, {features.dtype} {list(features.shape)}")
-    return Data(features, labels, validation=roles["query"][:0], source=source, **roles,
+    known = np.count_nonzero(labels[roles["labelled"]].any(0)) if given else max(2, labels.shape[1])
+    return Data(features, labels, validation=roles["query"][:0], source=source, **roles, n_classes=int(known),
                 class_names=_class_names(found.get("class_names"), path, labels.shape[1]),
                 names=found.get("names"), folder=_folder(path), **_tags(found, path))
-
-
-def n_classes(path):
-    """How many classes training knows: those of the labelled vectors at `path`, or, where no role says which these are,
-    all that the labels number; 2 at least. Raises UserError as `load`."""
-    found = {"labels": np.array([-1]), **_read(path, {"labels": FORMS["labels"], "labelled": FORMS["labelled"]})}
-    labels = _labels(found["labels"], path)
-    if "labelled" in found:
-        labels = labels[_indices(found["labelled"], "labelled", path, len(labels))]
-        return int(labels.any(0).sum())
-    return max(2, labels.shape[1])
 
 
 def read_vectors(path):
@@ -121,16 +111,14 @@ def split(labels, seed):
     return {role: np.flatnonzero(mask).astype(np.int32) for role, mask in roles.items()}
 
 
-def _read(path, forms=None):
-    """{name: array} of what `path` has of `forms`, or of all; a folder's arrays are mapped."""
+def _read(path):
+    """{name: array} of what `path` has of FORMS; a folder's arrays are mapped."""
     what, mend = "file of vectors", "set embeddings to a .npz file or a folder of .npy files"
     if not path:
         raise UserError(f"embeddings is empty; {mend}")
     if parts := _parts(Path(path)):
-        return {} if forms else _clip_retrieval(parts)
-    optional = {f"{name}?": form for name, form in (forms or FORMS).items()}
-    return arrays.read(path, optional if forms else {"features": FEATURES, **optional}, what, mend,
-                       others=("", "features", *FORMS) if forms else ())
+        return _clip_retrieval(parts)
+    return arrays.read(path, {"features": FEATURES, **{f"{name}?": form for name, form in FORMS.items()}}, what, mend)
 
 
 def _parts(folder):

@@ -56,19 +56,8 @@ def load(data_dir, seed=0, side=256, save=""):
     for role in SPLIT:
         digest.update(roles[role])
     return Data(lazy.Pictures(stored, side, cropped), labels, class_names=class_names, names=names, folder=folder,
-                **roles, source=Source("folder", "all", digest.hexdigest(),
+                **roles, n_classes=len(class_names), source=Source("folder", "all", digest.hexdigest(),
                                        f"{folder.resolve().name}, {len(names)} pictures"))
-
-
-def n_classes(data_dir):
-    """How many classes `load` finds. Raises UserError as it does."""
-    folder = Path(data_dir)
-    names, words, _ = _read(folder)
-    found = set()
-    for picture, each in zip(lazy.Below(folder, names), words, strict=True):
-        if not found.issuperset(each) and lazy.fault(picture) is None:
-            found.update(each)
-    return len(_classes([found], folder))
 
 
 def raw_tags(data_dir, data):

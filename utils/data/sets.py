@@ -84,22 +84,20 @@ def load(config, tags=False):
     return tagging.tagged(data, raw_tags(config, data), config) if tags else data
 
 
-def for_own_pictures(config, trained=None):
-    """`config` with the size, and the data set whose way it is, by which a user's own pictures are prepared.
+def completed(config, data):
+    """`config` with n_CLASSES as `data`, a user's own, say it, unless it was given."""
+    if data.n_classes is None or "n_CLASSES" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"n_CLASSES": data.n_classes})
 
-    Args:
-        trained: the JSON-able settings that the checkpoint was trained with, or None: then the size is what the
-            backbone takes, 256 at least of a large one, and an array's stays its own. image_size counts first where it
-            was given.
-    """
-    implied = config.implied({name: getattr(config, name) for name in config.model_fields_set})
-    given = "image_size" in config.model_fields_set and config.image_size != implied.get("image_size")
-    size, array = config.image_size, Path(getattr(config, "images", "")).is_file()
-    if trained and not given:
-        size = trained["image_size"]
-    elif not given and not array:
+
+def for_own_pictures(config):
+    """`config` with the size to which a user's own pictures are brought where nothing says it, neither what was given
+    nor the checkpoint: what the backbone takes, 256 at least of a large one; an array's stays its own."""
+    array = Path(getattr(config, "images", "")).is_file()
+    if "image_size" not in config.model_fields_set and not array:
         size = config.takes if config.takes == 32 else max(256, config.takes)
-    config = config.model_copy(update={"image_size": size, **({"dataset": trained["dataset"]} if trained else {})})
+        config = config.model_copy(update={"image_size": size})
     if not array:
         _tell_of_small(config)
     return config

@@ -79,7 +79,7 @@ def evaluate(config, checkpoint):
     and `store.restore`.
     """
     data = sets.load(config)
-    asked = question(data, config)
+    config, asked = sets.completed(config, data), question(data, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)

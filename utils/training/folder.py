@@ -72,8 +72,8 @@ def ended(config, n_steps):
         n_steps: steps of the whole training.
     """
     made = runs.about(config.final_checkpoint) if config.resume else None
-    if made is None or made["step"] < n_steps or settings.differences(
-            made["settings"], config, type(config).model_fields.keys() - settings.FREE):
+    if made is None or made["step"] < n_steps or runs.differences(
+            runs.trained_with(made), config, type(config).model_fields.keys() - settings.FREE):
         return False
     print(f"{config.final_checkpoint} is finished, iter {made['step']} of {n_steps}; ask for more epochs to go on, or "
           "search by it with Demo.py")
@@ -95,7 +95,7 @@ def start(session, folder, variables, config, source, tags_sha256=None):
         names = type(config).model_fields.keys() - settings.FREE
         if config.decay == "cosine":
             names |= {"total_epochs", "iterations"}
-        runs.check_same(path, before["settings"], config, names, " to go on with it")
+        runs.check_same(path, runs.trained_with(before), config, names, " to go on with it")
         check_data(path, before["data"], source)
         if before.get("tags_sha256") not in (None, tags_sha256):
             raise UserError(f"{path} was trained with other tags than these; put those back, or set another "

@@ -23,8 +23,9 @@ from utils.retrieval.evaluation import MEASURES
 
 
 class Task:
-    """The training that `config`, an object with the settings of a method, asks for.
+    """The training that the settings `config` ask for.
 
+    config: these settings, with n_CLASSES as a user's own data say where nothing else does;
     images: uint8 [N, H, W, 3], or vectors, float [N, D] (with `freeze` those that F sees in the images), and labels:
     bool [N, n_CLASSES], or tags, bool [N, T], all that batches are drawn from; roles: int32 [n] each, which images each
     batch may have, and counts, how many; n_batches, batch_size, epoch_steps, n_epochs, n_steps: the shape of a step and
@@ -36,8 +37,9 @@ class Task:
     """
 
     def __init__(self, config):
-        self._config, self._method = config, METHODS[config.method]
+        self._method = METHODS[config.method]
         data = sets.load(config, tags=self._method.targets == "tags")
+        self.config = config = sets.completed(config, data)
         if config.freeze:
             data = data._replace(images=frozen_features(data.images, config))
         role = self._method.draws[0]
@@ -82,30 +84,30 @@ class Task:
     def places(self, step):
         """int64 [n_batches, batch_size], the images of a step by their places in their roles."""
         roles = [np.arange(count) for count in self.counts]
-        return self._method.sample(roles, self.batch_size, self._config.seed, step)
+        return self._method.sample(roles, self.batch_size, self.config.seed, step)
 
     def graph(self, images, labels, step, places=None, spatial=DIRECT):
         """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3] or float [n_batches, B, D],
         labels bool [n_batches, B, n_CLASSES] or tags, step an integer scalar, places int32 [n_batches, B], which a
         method with a memory of its images needs; `spatial` as in model.backbones."""
-        if self._config.freeze:
-            backbones.make_variables(self._config)
+        if self.config.freeze:
+            backbones.make_variables(self.config)
         places = [None] * self.n_batches if places is None else tf.unstack(places)
         batches = [Batch(*batch, self._data.tag_vectors)
                    for batch in zip(tf.unstack(images), tf.unstack(labels), places, self.counts, strict=True)]
-        losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self._config, step,
+        losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self.config, step,
                                                spatial)
-        return self._method.optimise(losses, averages, self._config, self.n_steps)
+        return self._method.optimise(losses, averages, self.config, self.n_steps)
 
     def judge(self, session):
         """A function that measures the session's weights, as they are, on the held-back images: a float."""
-        encoder = Encoder(self._config, session, like=self.images)
-        return lambda: MEASURES[self._method.measure](encoder, self._data, self._config)
+        encoder = Encoder(self.config, session, like=self.images)
+        return lambda: MEASURES[self._method.measure](encoder, self._data, self.config)
 
     def log_line(self, epoch, step, losses, rate):
         """What is printed every few steps."""
         return (f"epoch: {epoch}/{self.n_epochs}, iter: {step} - (Batch) "
-                f"{self._method.log(losses, self._config)}, lr: {rate:.5f}")
+                f"{self._method.log(losses, self.config)}, lr: {rate:.5f}")
 
 
 def frozen_features(images, config):

@@ -10,7 +10,7 @@ from trained import SAMPLE, Options, leave_checkpoint, searching
 
 from config import GPQ, PQ, SPQ, WSDHQ, Classifier
 from utils.checkpoints import pretrained, runs, store
-from utils.checkpoints.runs import check_use, chosen, epochs_of, finished, newest
+from utils.checkpoints.runs import check_source, chosen, epochs_of, finished, newest
 from utils.errors import UserError
 from utils.retrieval.encoder import made_of
 
@@ -94,11 +94,27 @@ def test_a_search_takes_the_form_that_was_trained_unless_told_otherwise(session,
     _, config = chosen(searching(tmp_path, follow="release", alpha=7.0))
     assert (config.follow, config.alpha) == ("release", 7.0)
 
-    class Edited(Options):
-        alpha: float = 7.0
 
-    _, config = chosen(Edited(n_book=3, len_code=4, model_save_path=str(tmp_path)))
-    assert (config.follow, config.alpha) == ("paper", 7.0)
+@pytest.mark.parametrize("trained", [
+    {"backbone": "cnn_f"}, {"n_CLASSES": 7}, {"image_size": 64}, {"backbone": "efficientnet_lite0", "input_side": 96},
+    {"embeddings": "v.npz", "hidden": (64,), "n_CLASSES": 3}])
+def test_nobody_repeats_what_the_checkpoint_knows(session, tmp_path, trained, capsys):
+    """But for the data that are searched, and the code length."""
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, **trained)
+    given = {name: value for name, value in trained.items() if name == "embeddings"}
+    for more in ({}, {"model_load_path": str(tmp_path)}):
+        path, config = chosen(GPQ(n_book=3, model_save_path=str(tmp_path), **given, **more))
+        assert path == str(tmp_path / "12bits.ckpt") and "as it was trained" in capsys.readouterr().out
+        assert {name: getattr(config, name) for name in trained} == trained and config.len_code == 4
+
+
+def test_a_named_checkpoint_says_its_data_and_code_length(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, protocol=2, known_classes=(1, 2))
+    config = chosen(GPQ(model_load_path=str(tmp_path / "12bits.ckpt")))[1]
+    assert (config.protocol, config.known_classes, config.n_bits) == (2, (1, 2), 12)
+    assert finished(GPQ(n_book=3, model_save_path=str(tmp_path))) is None  # for data that were not asked for
+    with pytest.raises(UserError, match="trained with dataset=cifar10 and the settings say embeddings"):
+        chosen(GPQ(model_load_path=str(tmp_path / "12bits.ckpt"), embeddings="v.npz"))
 
 
 def test_the_shipped_example_is_no_training_of_the_user_s(session, tmp_path, monkeypatch):
@@ -111,22 +127,15 @@ def test_the_shipped_example_is_no_training_of_the_user_s(session, tmp_path, mon
 
 
 @pytest.mark.parametrize("was, now, says", [
-    ({"protocol": 2}, {}, "trained with protocol=2 and the settings say 1; set protocol=2"),
-    ({"protocol": 2, "known_classes": (1, 2)}, {"protocol": 2}, r"trained with known_classes=\[1, 2\] and"),
+    ({"protocol": 2}, {"protocol": 1}, "trained with protocol=2 and the settings say 1; set protocol=2"),
+    ({"protocol": 2, "known_classes": (1, 2)}, {"protocol": 2, "known_classes": (1, 3)},
+     r"trained with known_classes=\[1, 2\] and"),
     ({}, {"dataset": "cifar100"}, "trained with dataset=cifar10 and the settings say cifar100")])
 def test_a_checkpoint_is_not_searched_by_against_its_json(session, tmp_path, was, now, says):
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, **was)
     with pytest.raises(UserError, match=says):
-        check_use(tmp_path / "12bits.ckpt", searching(tmp_path, **now), SAMPLE)
-    check_use(tmp_path / "12bits.ckpt", searching(tmp_path, **was), SAMPLE)
-    check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)  # pictures of the user's own
-
-
-def test_pictures_of_ones_own_are_brought_to_the_size_that_was_trained_on(session, tmp_path):
-    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, image_size=64)
-    with pytest.raises(UserError, match="trained with image_size=64 and the settings say 32; set image_size=64"):
-        check_use(tmp_path / "12bits.ckpt", searching(tmp_path), None)
-    check_use(tmp_path / "12bits.ckpt", searching(tmp_path, image_size=64), None)
+        chosen(searching(tmp_path, model_load_path=str(tmp_path / "12bits.ckpt"), **now))
+    chosen(searching(tmp_path, model_load_path=str(tmp_path / "12bits.ckpt"), **was))
 
 
 @pytest.mark.parametrize("kind, trained, searched, says", [
@@ -134,19 +143,24 @@ def test_pictures_of_ones_own_are_brought_to_the_size_that_was_trained_on(sessio
      "trained with len_code=12 and n_book=12 and the settings say 24 and 6; set len_code=12 and n_book=12, or"),
     (SPQ, {}, {"N_books": 4, "L_word": 32}, "trained with L_word=16 and N_books=8 and the settings say 32 and 4;"),
     (SPQ, {}, {"variant": "spq_q"}, "trained with variant=spq and the settings say spq_q;"),
+    (GPQ, {"image_size": 64}, {"image_size": 32}, "trained with image_size=64 and the settings say 32;"),
+    (GPQ, {"embeddings": "v", "n_CLASSES": 50}, {"embeddings": "v", "n_CLASSES": 10},
+     "trained with n_CLASSES=50 and the settings say 10;"),
+    (GPQ, {"dataset": "corel5k", "truth": "keywords"}, {"dataset": "corel5k", "n_CLASSES": 50},
+     "trained with n_CLASSES=10 and the settings say 50;"),
     (WSDHQ, {}, {"n_book": 2, "bn_word": 7}, "trained with bn_word=8 and n_book=4 and the settings say 7 and 2;"),
     (GPQ, {"backbone": "efficientnet_lite0"}, {"backbone": "efficientnet_lite0", "input_side": 96},
      "trained with input_side=224 and the settings say 96;"),
     (PQ, {"n_bits": 8}, {"n_bits": 16}, "trained with n_bits=8 and the settings say 16;")])
-@pytest.mark.parametrize("source", [SAMPLE, None])
-def test_a_checkpoint_is_not_searched_by_other_codes(tmp_path, kind, trained, searched, says, source):
+def test_a_checkpoint_is_not_searched_by_other_codes(tmp_path, kind, trained, searched, says):
     """Though its tables have as many numbers, or none that tell."""
     made = {"step": 1, "seconds": 1, "initial": "", "losses": {}, "judged": None, "data": SAMPLE._asdict(),
             "settings": kind(**trained).model_dump(mode="json")}
     (tmp_path / "a.ckpt.json").write_text(json.dumps(made))
-    check_use(tmp_path / "a.ckpt", kind(**trained), source)
+    named = str(tmp_path / "a.ckpt")
+    chosen(kind(**trained, model_load_path=named))
     with pytest.raises(UserError, match=says):
-        check_use(tmp_path / "a.ckpt", kind(**searched), source)
+        chosen(kind(**searched, model_load_path=named))
 
 
 @pytest.mark.parametrize("setting, value", [("precision", "bfloat16"), ("input_side", 96), ("image_size", 64),
@@ -161,11 +175,11 @@ def test_a_checkpoint_of_another_method_or_other_data(session, tmp_path):
     path = tmp_path / "12bits.ckpt"
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
     with pytest.raises(UserError, match="was trained with method=gpq and the settings say classifier"):
-        check_use(path, Classifier(), SAMPLE)
-    check_use(path, searching(tmp_path), SAMPLE._replace(part="all", sha256="1" * 64))  # roles are the same in both
+        chosen(Classifier(model_load_path=str(path)))
+    check_source(path, SAMPLE._replace(part="all", sha256="1" * 64))  # roles are the same in both
     with pytest.raises(UserError, match="12bits.ckpt was trained on CIFAR-10, the sample.*; set data_dir as it was"):
-        check_use(path, searching(tmp_path), SAMPLE._replace(sha256="1" * 64))
-    check_use(tmp_path / "release.ckpt", searching(tmp_path), SAMPLE)  # no JSON lies beside it
+        check_source(path, SAMPLE._replace(sha256="1" * 64))
+    check_source(tmp_path / "release.ckpt", SAMPLE)  # no JSON lies beside it
 
 
 @pytest.mark.parametrize("named", ["{0}/12bits.ckpt", "{0}/12bits.ckpt.index", "{0}/12bits.ckpt.data-00000-of-00001",
@@ -174,7 +188,7 @@ def test_a_checkpoint_is_named_by_its_files_and_its_folder(session, tmp_path, na
     leave_checkpoint(session, tmp_path, "20.ckpt", 20)  # on the way
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
     config = searching(tmp_path / "elsewhere", model_load_path=named.format(tmp_path))
-    assert chosen(config, SAMPLE)[0] == str(tmp_path / "12bits.ckpt")
+    assert chosen(config)[0] == str(tmp_path / "12bits.ckpt")
 
 
 def test_a_folder_of_a_release_s_checkpoint_or_of_several(session, tmp_path):

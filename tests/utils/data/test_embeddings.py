@@ -31,7 +31,7 @@ def test_the_classes_to_learn_are_those_of_the_labelled_vectors(tmp_path):
     two = np.flatnonzero(labels < 2)
     for roles, count in (({**PARTS, "labelled": two[two >= 30][:50]}, 2), (PARTS, 3), ({}, 3)):
         path = made_up.file(tmp_path / "v.npz", features=features, labels=labels, **roles)
-        assert embeddings.n_classes(path) == count
+        assert embeddings.load(path).n_classes == count
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -106,7 +106,7 @@ def test_vectors_without_a_label_are_all_unlabelled(tmp_path, labels):
     data = embeddings.load(path)
     np.testing.assert_array_equal(data.unlabelled, np.arange(N))
     assert not len(data.query) + len(data.gallery) + len(data.labelled) and not data.labels.any()
-    assert [file.name for file in tmp_path.iterdir()] == ["v.npz"] and embeddings.n_classes(path) >= 2
+    assert [file.name for file in tmp_path.iterdir()] == ["v.npz"] and data.n_classes >= 2
 
 
 def with_nan():
@@ -213,7 +213,7 @@ def test_a_npy_file_is_vectors_alone(tmp_path):
     data = embeddings.load(tmp_path / "v.npy")
     np.testing.assert_array_equal(data.images, features)
     np.testing.assert_array_equal(data.unlabelled, np.arange(N))
-    assert embeddings.n_classes(tmp_path / "v.npy") == 2 and data.names is None
+    assert data.n_classes == 2 and data.names is None
     made_up.file(tmp_path / "v.npz")
     with pytest.raises(UserError, match=r"is a .npz of features, labels, .* save it by np.save\('v.npy', np.load"):
         embeddings.read_vectors(tmp_path / "v.npz")

@@ -54,7 +54,7 @@ def test_many_classes_are_read_as_numbers_and_a_table_of_them_is_a_sentence(tmp_
     monkeypatch.setattr(embeddings, "QUERIES", 50)
     (tmp_path / "v.split.npz").unlink()
     data = embeddings.load(path)
-    assert isinstance(data.labels, labels.ClassNumbers) and embeddings.n_classes(path) == n // 2
+    assert isinstance(data.labels, labels.ClassNumbers) and data.n_classes == n // 2
     assert (len(table.query), len(data.query), len(data.gallery)) == (200, 50, 350)
     with pytest.raises(UserError, match="400 labels of 200 classes would take .*--method=pq"):
         np.asarray(data.labels)

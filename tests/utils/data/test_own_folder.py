@@ -10,7 +10,7 @@ from made_up_pictures import jpeg
 from pyarrow import parquet
 
 import train
-from utils.data import embeddings, lazy, own_folder, pictures, sets
+from utils.data import embeddings, lazy, own_folder, pictures
 from utils.errors import UserError
 from utils.reading import tables
 from utils.retrieval import evaluation
@@ -38,7 +38,7 @@ def table(folder, *rows, columns="path,label,split,tags"):
 
 def test_class_folders(photos, capsys):
     data = own_folder.load(photos, side=32)
-    assert data.class_names == ("cat", "dog") and own_folder.n_classes(photos) == 2
+    assert data.class_names == ("cat", "dog") and data.n_classes == 2
     assert data.labels.sum(0).tolist() == [12, 8] and len(data.names) == 22
     assert data.names[~data.labels.any(1)].tolist() == ["loose.jpg", "unlabelled/also.jpg"]
     assert data.names[data.labels[:, 1]].tolist()[-2:] == ["dog/deep/6.jpg", "dog/deep/7.jpg"]
@@ -128,8 +128,9 @@ def test_from_a_folder_to_an_map(photos, tmp_path):
     arguments = ["--method=itq", "--n_bits=8", "--dataset=folder", f"--data_dir={photos}", "--image_size=64",
                  f"--model_save_path={tmp_path}/m"]
     config = from_command_line(train.Options, arguments)
-    assert config.n_CLASSES == 2 and sets.load(config).images.shape == (22, 64, 64, 3)
-    assert train.train(config, Task(config))
+    task = Task(config)
+    assert task.config.n_CLASSES == 2 and task.images.shape == (22, 64, 64, 3)
+    assert train.train(task)
     found = evaluation.evaluate(config, str(config.final_checkpoint))
     assert 0 < found["mAP"] <= 1
 
@@ -143,7 +144,6 @@ def test_what_is_no_class(photos, capsys):
     (photos / "broken" / "1.jpg").write_bytes(b"no")
     os.mkfifo(photos / "broken" / "2.jpg")
     pictures.tell.cache_clear()
-    assert own_folder.n_classes(photos) == 2
     data, said = own_folder.load(photos, side=32), capsys.readouterr()
     assert data.class_names == ("cat", "dog") and len(data.names) == 22
     assert f"{photos}: 22 pictures, 2 of them without a label, 2 classes: cat 12, dog 8\n" in said.out
@@ -167,7 +167,7 @@ def test_folders_that_are_splits(photos, tmp_path, capsys, parts, roles):
     shutil.copy(photos / "loose.jpg", tmp_path / "all" / parts[-1])
     pictures.tell.cache_clear()
     data = own_folder.load(tmp_path / "all", side=32)
-    assert data.class_names == ("cat", "dog") and own_folder.n_classes(tmp_path / "all") == 2
+    assert data.class_names == ("cat", "dog") and data.n_classes == 2
     assert {role: len(getattr(data, role)) for role in roles} == roles
     assert not set(data.query) & {*data.gallery, *data.training, *data.validation}
     assert not set(data.validation) & set(data.training)
