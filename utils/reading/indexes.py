@@ -11,14 +11,12 @@ import numpy as np
 from utils import files
 
 KINDS = {"IxPq": "IndexPQ", "IxRq": "IndexResidualQuantizer", "IxLS": "IndexLocalSearchQuantizer",
-         "IBxF": "IndexBinaryFlat", "IwPQ": "IndexIVFPQ", "IwRQ": "IndexIVFResidualQuantizer",
-         "IwLS": "IndexIVFLocalSearchQuantizer", "IBwF": "IndexBinaryIVF"}
-FLAT = {"IxF2", "IxFI", "IxFl", "IBxF"}
-SETTINGS = {"Rq": 8, "RQ": 8, "LS": 69}  # bytes of how an additive quantizer is trained
+         "IBxF": "IndexBinaryFlat"}
+SETTINGS = {"IxRq": 8, "IxLS": 69}  # bytes of how an additive quantizer is trained
 
 
 class Index(NamedTuple):
-    """What an index of N codes holds, in the order of their ids."""
+    """What an index of N codes holds."""
 
     codes: np.ndarray  # uint8 [N, M], the number of the codeword in each codebook; bits: uint8 [N, bytes]
     codebooks: np.ndarray | None  # float32 [M, K, d], or None where the codes are bits
@@ -28,8 +26,7 @@ class Index(NamedTuple):
 
 def read(path):
     """The `Index` in the file `path`. Raises UserError where there is none, or one of another kind."""
-    mend = f"give an {', '.join(KINDS.values())}; those with IVF with by_residual=False"
-    with files.opened(path, "faiss index that is read here", mend) as file:
+    with files.opened(path, "faiss index that is read here", f"give an {', '.join(KINDS.values())}") as file:
         content = _Content(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         index = _index(content)
         if content.at != len(content.bytes) or not index.codes.size:
@@ -51,13 +48,13 @@ class _Content:
     def one(self, dtype):
         return self.array(dtype, 1)[0].item()
 
-    def vector(self, dtype, times=1):
-        return self.array(dtype, times * self.one("<u8"))
+    def vector(self, dtype):
+        return self.array(dtype, self.one("<u8"))
 
-    def kind(self, known):
-        """The four letters that say what follows, one of `known`."""
+    def kind(self):
+        """The four letters that say what follows, one of KINDS."""
         letters = self.array("u1", 4).tobytes().decode("latin1")
-        if letters not in known:
+        if letters not in KINDS:
             raise ValueError(f"it is of faiss's kind {letters!r}")
         return letters
 
@@ -71,31 +68,16 @@ class _Content:
 
 
 def _index(content):
-    kind = content.kind(KINDS)
-    of_bits, lists, joined = kind[1] == "B", "w" in kind, kind[2] == "P"
+    kind = content.kind()
+    of_bits, joined = kind == "IBxF", kind == "IxPq"
     n, size, inner = content.head(of_bits)
-    if lists:
-        n_lists, _ = content.array("<u8", 2).tolist()
-        content.kind(FLAT)
-        content.head(of_bits)
-        content.vector("u1", 1 if of_bits else 4)
-        of_pairs = content.one("u1") == 2  # the map from ids to places
-        content.vector("<i8")
-        content.array("<i8", 2 * content.one("<u8") if of_pairs else 0)
     if of_bits:
-        return Index(_lists(content, n_lists, n, size) if lists else content.vector("u1").reshape(n, size), None)
-    residual = content.one("u1") if lists and joined else 0
-    size = content.one("<u8") if lists else None
-    books = _codebooks(content, joined, kind[2:])
+        return Index(content.vector("u1").reshape(n, size), None)
+    books = _codebooks(content, joined, kind)
     shape = n, len(books), books.shape[1].bit_length() - 1
-    if lists:
-        if residual if joined else content.array("u1", 5)[0]:
-            raise ValueError("its codes are of residuals, by_residual")
-        codes = _lists(content, n_lists, n, size)
-    else:
-        size = (shape[1] * shape[2] + 7) // 8 if joined else content.one("<u8")
-        codes = content.vector("u1").reshape(n, size)
-        content.array("u1", 9 if joined else 0)  # how it is searched
+    size = (shape[1] * shape[2] + 7) // 8 if joined else content.one("<u8")
+    codes = content.vector("u1").reshape(n, size)
+    content.array("u1", 9 if joined else 0)  # how it is searched
     words = np.unpackbits(codes, axis=1, count=shape[1] * shape[2], bitorder="little").reshape(shape)
     return Index(np.packbits(words, axis=2, bitorder="little")[:, :, 0], books, inner, not joined)
 
@@ -114,20 +96,3 @@ def _codebooks(content, joined, kind):
         raise ValueError("it quantizes norms by a quantizer of their own")
     content.array("u1", 0 if joined else 8 + SETTINGS[kind])
     return numbers.reshape(n_book, 2 ** max(widths), d // n_book if joined else d)
-
-
-def _lists(content, n_lists, n, size):
-    """The codes in inverted lists, uint8 [n, size], in the order of their ids, which are 0 to n - 1."""
-    content.kind({"ilar"})
-    if content.array("<u8", 2).tolist() != [n_lists, size]:
-        raise ValueError("its lists are others than it says")
-    lengths = content.vector("<u8") if content.kind({"full", "sprs"}) == "full" else content.vector("<u8")[1::2]
-    codes, ids = [], []
-    for length in lengths[lengths > 0].tolist():
-        codes.append(content.array("u1", length * size).reshape(length, size))
-        ids.append(content.array("<i8", length))
-    codes, ids = np.concatenate(codes), np.concatenate(ids)
-    order = np.argsort(ids)
-    if len(ids) != n or not np.array_equal(ids[order], np.arange(n)):
-        raise ValueError(f"its ids are not 0 to {n - 1}, each once, as add gives them")
-    return codes[order]

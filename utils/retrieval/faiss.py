@@ -6,7 +6,7 @@
 
 Codewords of whole bits (ITQ, SH, SDH) become an IndexBinaryFlat; joined ones (GPQ, PQ, OPQ) an IndexPQ, by inner
 product or squared distance; added ones by inner product (WSDHQ, WDHT) an IndexResidualQuantizer. With inverted lists
-they are the IVF index of the same codes.
+they are the IVF index of the same codes, which is not read back.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
     from utils.errors import run

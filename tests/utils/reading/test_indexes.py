@@ -18,15 +18,13 @@ def written(kind):
         index, x = faiss.index_binary_factory(16, kind), np.random.default_rng(0).integers(0, 256, (60, 2), np.uint8)
     else:
         index, x = faiss.index_factory(8, kind), X
-        if kind.startswith("IVF"):
-            index.by_residual = False
     index.train(x)
     index.add(x)
     serialize = faiss.serialize_index_binary if kind.startswith("B") else faiss.serialize_index
     return serialize(index).tobytes()
 
 
-KINDS = ["PQ2x3", "RQ2x3", "LSQ2x3", "BFlat", "IVF3,PQ2x3", "IVF3,RQ2x3", "IVF3,LSQ2x3", "BIVF3"]
+KINDS = ["PQ2x3", "RQ2x3", "LSQ2x3", "BFlat"]
 
 
 def read(path, content):
