@@ -5,12 +5,12 @@
     python Demo.py --image=cat.png
     python Demo.py --database=codes.npz --image=cat.png     # among your own pictures (python encode.py)
     python Demo.py --database=codes.npz                     # mAP of the data set's queries over codes of its gallery
-    python Demo.py --database=folder_of_codes/ --image=cat.png      # in shards (docs/cluster.md)
+    python Demo.py --database=folder_of_codes/ --image=cat.png      # in Parquet (docs/cluster.md)
     python Demo.py --method=classifier                      # a checkpoint of another method
     python Demo.py --embeddings=vectors.npz                 # of codes of vectors
     python Demo.py --method=wsdhq --tag=horse               # for a word, by a method that learns from tags
     python Demo.py --serve                                  # in the browser (pip install -e ".[page]")
-    python Demo.py --serve --database=codes.npz             # your own pictures there, a file or a folder of shards
+    python Demo.py --serve --database=codes.npz             # your own pictures there
 
 It takes model_load_path where that is given, else the newest finished training of these settings in model_save_path,
 else the shipped example. The retrieval database is kept in model_save_path and used again while checkpoint, data and
@@ -34,7 +34,7 @@ from utils import databases, errors, figures, settings
 from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
-from utils.retrieval import by_tag, evaluation, metrics, search
+from utils.retrieval import by_tag, cluster, evaluation, metrics, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of
 
@@ -60,11 +60,11 @@ class Options(Own):
     """
 
     database: PathText = ""
-    """A database to search in, made by `python encode.py`, a file or a folder of shards. Without --image or --serve
+    """A database to search in, made by `python encode.py`, a file or a folder. Without --image or --serve
     the data set's queries search it, which must hold the data set's gallery, and mAP is printed."""
 
     ray: str = ""
-    """Ray cluster whose actors hold the shards: "auto" is the one that runs, "local" one on this machine alone."""
+    """Ray cluster that searches the database: "auto" is the one that runs, "local" one on this machine alone."""
 
     serve: CliImplicitFlag[bool] = False
     """Show the gallery as a page in the browser until Ctrl-C, in place of one ranked list."""
@@ -231,11 +231,11 @@ def search_own(config):
         score = databases.scored(config)
         print_means(f"{score.checkpoint}, {config.database}", score.means)
         return print(f"{score.queries} queries, {score.gallery} gallery images, {score.left_out} others left out")
-    database, find, checkpoint, config = databases.opened(config)
+    database, checkpoint, config = databases.opened(config)
     asking = databases.asked_for(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
-    distances, places = find(feature[np.newaxis], SHOWN)
+    distances, places = cluster.finder(database, config.ray)(feature[np.newaxis], SHOWN)
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
     images = databases.shown(database, places[0], config)
     figure = draw_own(config, asking, images,
@@ -249,14 +249,15 @@ def serve_own(config):
     """Show the user's own pictures or vectors in the browser."""
     page = gallery_page()
     listening = page.listen(config.host, config.port)
-    database, find, checkpoint, config = databases.opened(config)
+    database, checkpoint, config = databases.opened(config)
     data = databases.data(database, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
                  "data": config.database}
         gallery = page.Gallery(data, database, encoder, np.empty((0, 0), np.float32), config.image_size, about,
-                               prepare=sets.SETS[config.dataset].prepare, find=find)
+                               prepare=sets.SETS[config.dataset].prepare,
+                               find=cluster.finder(database, config.ray))
         page.serve(gallery, listening, f"{config.database.rstrip('/')}.map.npz", config.seed, config.token)
 
 

@@ -11,8 +11,8 @@
 
 A folder is read with its subfolders; a picture that cannot be read is named, and left out. The file holds `features`
 (float32 [N, D], where there were pictures), `codes` (uint8 [N, M]), what a Database keeps, and what made them. Until it
-is whole, what is done lies beside it, and the same command goes on with that. A name that ends in / takes Parquet
-shards instead, for more pictures than one file should hold (docs/cluster.md).
+is whole, what is done lies beside it, and the same command goes on with that. A name that ends in / is a folder of
+Parquet files instead, for more pictures than one machine should encode (docs/cluster.md).
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
     from utils.errors import run
@@ -29,9 +29,8 @@ from model.tf1 import tf
 from utils import errors, files, settings
 from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
-from utils.cluster import encoding
 from utils.data import embeddings, lazy, sets
-from utils.retrieval import block_file, code_file, feature_file, search
+from utils.retrieval import block_file, cluster, code_file, feature_file, search
 from utils.retrieval.encoder import Encoder, made_of
 
 
@@ -53,10 +52,10 @@ class Options(Own):
     """With features_only, the mean of what it sees in a picture and in its mirror image; it takes twice as long."""
 
     out: PathText = ""
-    """File to write, .npz; .npy with features_only. A name that ends in / is a folder of shards."""
+    """File to write, .npz; .npy with features_only. A name that ends in / is a folder of Parquet files."""
 
     ray: str = ""
-    """Ray cluster that fills a folder of shards: "auto" is the one that runs, "local" one on this machine alone."""
+    """Ray cluster that fills a folder: "auto" is the one that runs, "local" one on this machine alone."""
 
     export: PathText = ""
     """Write the encoder itself and encode nothing: a folder, which becomes a SavedModel, or a file that ends in .onnx.
@@ -89,13 +88,20 @@ def write_encoder(config):
     print(f"{config.export}: the encoder of {checkpoint}, from images to features and codes")
 
 
-def write_shards(config):
-    """Encode `config.images` into the folder `config.out`."""
-    checkpoint, config = _chosen(config)
+def write_folder(config, checkpoint, images, names):
+    """Encode the images of the names, or vectors, into the folder `config.out`."""
     began = time.perf_counter()
-    store, n, now = encoding.encode(config, checkpoint, config.out, config.ray)
-    print(f"{config.out}: {n} {'vectors' if config.backbone == 'embeddings' else 'images'} in {len(store)} shards, "
-          f"{config.n_bits}-bit codes, {now / (time.perf_counter() - began):.1f} a second")
+    now = cluster.encode(images, names, config, checkpoint, config.out, config.ray)
+    rate = now / (time.perf_counter() - began)
+    database, faults = cluster.load(config.out)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not len(database.codes):
+        raise errors.UserError(f"none of the {len(faults)} pictures in {config.images} can be read; give others")
+    if faults:
+        print(f"{config.images}: {len(faults)} of {len(images)} pictures are left out", file=sys.stderr)
+    print(f"{config.out}: {len(database.codes)} {'images' if config.backbone != 'embeddings' else 'vectors'}, "
+          f"{config.n_bits}-bit codes, {now} of them encoded now, {rate:.1f} a second")
 
 
 def main():
@@ -105,22 +111,22 @@ def main():
         return write_encoder(config)
     if not config.out:
         raise errors.UserError("--out is missing; name the file to write, such as --out=codes.npz")
-    shards = config.out.endswith("/")
-    if config.ray and not shards:
+    to_folder = config.out.endswith("/")
+    if config.ray and not to_folder:
         raise errors.UserError(f"ray has no effect on the file {config.out}; set --out to a folder, a name that ends "
                                "in /, or leave --ray out")
-    if config.features_only and shards:
+    if config.features_only and to_folder:
         raise errors.UserError(f"features_only writes a .npy file, and {config.out} is a folder; set --out to a file")
     if config.features_only:
         return write_features(config)
     if not config.images:
         raise errors.UserError("--images is missing; give a folder of pictures or a .npy file")
-    if shards:
-        return write_shards(config)
     checkpoint, config = _chosen(config)
     vectors = config.backbone == "embeddings"
     images, names = ((embeddings.read_vectors(config.images), None) if vectors else
                      lazy.read_all(config.images, config.image_size, True, sets.SETS[config.dataset].prepare))
+    if to_folder:
+        return write_folder(config, checkpoint, images, names)
     files.check_target(config.out)
     unfinished = f"{config.out}.encoded.npy"
     with tf.Graph().as_default(), machine.session(config) as session:

@@ -36,6 +36,7 @@ import reproduce  # noqa: E402
 import train  # noqa: E402
 from utils import errors  # noqa: E402
 from utils.checkpoints import runs  # noqa: E402
+from utils.retrieval import cluster  # noqa: E402
 
 SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3", "--follow=paper"]
 
@@ -64,7 +65,10 @@ def encoded(folder):
 
 
 def shards(folder):
-    return {path.name: path.read_bytes() for path in sorted(Path(folder, "codes").glob("codes-*.parquet"))}
+    try:
+        return {"codes": cluster.load(Path(folder, "codes"))[0].codes}
+    except errors.UserError:  # it is not whole
+        return {}
 
 
 def reproduced(folder):

@@ -26,7 +26,7 @@ VALUES = ["", "0", "1", "2", "-1", "7", "0.5", "-0.0", "1e-300", "1e30", "1e308"
 STARTS = {  # command: what would begin its work, which is not done
     "train": ["utils.training.task.Task"], "pretrain": ["utils.training.task.Task"],
     "Demo": ["Demo.evaluate", "Demo.search_own"],
-    "encode": ["encode.write_features", "encode.write_encoder", "encode.write_shards", "encode.embeddings.read_vectors",
+    "encode": ["encode.write_features", "encode.write_encoder", "encode.embeddings.read_vectors",
                "encode.lazy.read_all"],
     "reproduce": ["reproduce.report", "reproduce.overview", "reproduce.cells.check_data"],
     "utils.data.__main__": ["utils.data.__main__.sets.load", "utils.data.__main__.joined.join"],

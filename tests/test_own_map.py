@@ -1,4 +1,4 @@
-"""The mAP of a data set's queries over a database of one's own: a file, shards, and one that was a faiss index."""
+"""The mAP of a data set's queries over a database of one's own: a file, a folder, and one that was a faiss index."""
 import sys
 from dataclasses import replace
 
@@ -12,10 +12,9 @@ import Demo
 import encode
 import train
 from utils import databases
-from utils.cluster import shards
 from utils.data import sets
 from utils.errors import UserError
-from utils.retrieval import evaluation, faiss
+from utils.retrieval import cluster, evaluation, faiss
 from utils.retrieval.database import Database
 from utils.settings import from_command_line
 from utils.training.task import Task
@@ -59,16 +58,15 @@ def vectors(tmp_path_factory):
 
 
 def test_pictures_known_by_their_names(photos, tmp_path, monkeypatch, capsys):
-    """Queries in the database are left out, equal codes are there, and a shard more or less changes no bit."""
+    """Queries in the database are left out, equal codes are there, and a folder's mAP is that of the file."""
     folder, given = photos
     monkeypatch.chdir(tmp_path)
     run(monkeypatch, encode, *given, f"--images={folder}", "--out=codes.npz")
-    for size in (7, 100):
-        monkeypatch.setattr(shards, "SMALLEST", size)
-        run(monkeypatch, encode, *given, f"--images={folder}", f"--out={size}/")
+    monkeypatch.setattr(cluster, "FEWEST", 7)
+    run(monkeypatch, encode, *given, f"--images={folder}", "--out=7/")
     whole = scored(given, "codes.npz")
     assert (whole.queries, whole.gallery, whole.left_out) == (9, 81, 9)
-    assert scored(given, "7/") == scored(given, "100/") == whole
+    assert scored(given, "7/") == whole
     config = from_command_line(train.Options, given)
     found = evaluation.evaluate(config, whole.checkpoint)
     assert found["distinct_codes"] < found["gallery"] == 81

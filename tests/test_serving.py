@@ -10,9 +10,9 @@ from PIL import Image
 import Demo
 import encode
 from utils import page
-from utils.cluster import shards
 from utils.errors import UserError
 from utils.page import atlas
+from utils.retrieval import cluster
 from utils.retrieval.database import Database
 from utils.settings import from_command_line
 
@@ -67,9 +67,9 @@ SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3",
 
 @pytest.mark.parametrize("images, out", [("mine", "codes/"), ("mine.npy", "codes.npz")])
 def test_a_database_of_ones_own_is_served(mine, monkeypatch, images, out):
-    """A folder of shards and a file; a picture asks by its number and by its file."""
+    """A folder and a file; a picture asks by its number and by its file."""
     server = pytest.importorskip("utils.page.server")
-    monkeypatch.setattr(shards, "SMALLEST", 8)
+    monkeypatch.setattr(cluster, "FEWEST", 8)
     monkeypatch.setattr(sys, "argv", ["encode", *SHIPPED, f"--images={images}", f"--out={out}"])
     encode.main()
     served = []

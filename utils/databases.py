@@ -1,4 +1,5 @@
 """A database of a user's own pictures or vectors, as `python encode.py` makes it, and what it is of."""
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -6,12 +7,11 @@ import numpy as np
 
 from model.tf1 import tf
 from utils.checkpoints import machine, runs
-from utils.cluster import searching
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
 from utils.errors import UserError
-from utils.retrieval import evaluation, metrics
-from utils.retrieval.database import reconstruct
+from utils.retrieval import cluster, evaluation, metrics
+from utils.retrieval.database import Database
 from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
 
 BLOCK = 1000  # pictures or vectors that are compared at once
@@ -28,10 +28,10 @@ def asked_for(config):
 
 
 def opened(config):
-    """(database, find, checkpoint, settings): `config.database` and its search as of `searching.opened`, and the
-    checkpoint with its settings as of `runs.chosen`. Raises UserError as these do, and where the database was made with
-    something else."""
-    database, find = searching.opened(config.database, config.ray)
+    """(The Database of the file or folder `config.database`, and the checkpoint with its settings as of `runs.chosen`).
+    Raises UserError as these do, and where the database was made with something else."""
+    folder = Path(config.database).is_dir()
+    database = cluster.load(config.database)[0] if folder else Database.load(config.database)
     if not database.made_of:
         raise UserError(f"{config.database} does not say what made its codes; read them from the faiss index with "
                         "--like=DATABASE, or make them with python encode.py")
@@ -43,7 +43,7 @@ def opened(config):
             this = checkpoint if key == "checkpoint" else f"{key}={value}"
             raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set "
                             "that as it was")
-    return database, find, checkpoint, config
+    return database, checkpoint, config
 
 
 class Score(NamedTuple):
@@ -59,7 +59,7 @@ class Score(NamedTuple):
 def scored(config):
     """The Score of the queries of `config`'s data set over `config.database`. Raises UserError as `opened`,
     `gallery_rows`, and the data set's reader."""
-    database, _, checkpoint, config = opened(config)
+    database, checkpoint, config = opened(config)
     data = sets.load(config)
     runs.check_source(checkpoint, data.source)
     config = sets.completed(config, data)
@@ -69,12 +69,10 @@ def scored(config):
         queries, codes = Encoder(config, session, checkpoint, like=data.images)(data.images, "encoding the queries",
                                                                                 asked.queries)
 
-    asking = {"mAP": queries}
-    if database.added:
-        asking["symmetric_mAP"] = reconstruct(database.codebooks, codes, added=True)
-    means = {name: metrics.mean(searching.average_precision(database, given, asked.relevance, config.n_DB,
-                                                            config.without_hits, rows))
-             for name, given in asking.items()}
+    gallery = replace(database, codes=database.codes[rows], labels=None, names=None)
+    mean = metrics.mean_average_precision(gallery, queries, asked.relevance, config.n_DB,
+                                          without_hits=config.without_hits)
+    means = {"mAP": mean, **evaluation.symmetric(gallery, codes, asked, config)}
     return Score(checkpoint, means, len(queries), len(rows), len(database.codes) - len(rows))
 
 
@@ -100,7 +98,7 @@ def gallery_rows(database, data, config, checkpoint):
         raise UserError(other)
     if data.folder is None or data.folder.resolve() != Path(database.made_of["images"]):
         raise UserError(other)
-    place = {name: row for row, name in enumerate(database.names[np.arange(len(database.codes))])}
+    place = {name: row for row, name in enumerate(database.names)}
     names = data.names[data.gallery]
     lacking = [name for name in names if name not in place]
     if lacking:

@@ -26,14 +26,14 @@ class Gallery:
     and by no file's name. Queries are the data set's, 0 to Q - 1."""
 
     data: Data
-    database: Database  # of data.gallery, or what stands for one, as utils.cluster.searching.Shards
+    database: Database  # of data.gallery
     encode: Callable  # (uint8 [1, size, size, 3] or float [1, D]) -> (features float32 [1, d], codes)
     queries: np.ndarray  # float32 [Q, d], the features of data.query
     size: int  # pixels a side that pictures are brought to
     about: dict[str, str]  # what the page's head says: method, checkpoint, mAP, seconds
     word: Callable | None = None  # (str) -> (features float32 [d], bool [N]: who has it, as in `_answer`), or None
     prepare: Callable = cropped  # how pictures become squares, of utils.reading.pictures
-    find: Callable | None = None  # (queries float32 [Q, d], n) -> (D, I), as `search.search`; None for that itself
+    find: Callable | None = None  # (queries float32 [Q, d], n) -> (D, I), as `cluster.finder`; None for `search.search`
 
     @cached_property
     def labels(self):

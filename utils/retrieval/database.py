@@ -69,7 +69,7 @@ class Database:
         file cannot be written.
         """
         given = {"labels": getattr(self.labels, "numbers", self.labels), "names": self.names, **more}
-        content = {"packed_codes": pack(self.codes, _bits(self.codebooks)), "codebooks": self.codebooks,
+        content = {"packed_codes": pack(self.codes, word_bits(self.codebooks)), "codebooks": self.codebooks,
                    "made_of": json.dumps(self.made_of), "distance": self.distance, "added": self.added,
                    **{key: value for key, value in given.items() if value is not None}}
         # Not by np.savez: of numpy 1.26 it stumbles over its open zip when a disk is full.
@@ -93,7 +93,7 @@ class Database:
     def _of(cls, packed_codes, codebooks, made_of, labels=None, names=None, distance="inner", added=False, **_):
         """The `Database` of the arrays of a file; raises ValueError where they do not fit together."""
         n_book, n_words, _ = codebooks.shape
-        bits = _bits(codebooks)
+        bits = word_bits(codebooks)
         if n_words != 2**bits or bits > 8 or packed_codes.shape[1] != -(-n_book * bits // 8):
             raise ValueError("codes and codebooks do not fit together")
         codes = unpack(packed_codes, n_book, bits)
@@ -127,6 +127,6 @@ def unpack(packed, n_book, bits):
     return np.packbits(np.pad(words, ((0, 0), (0, 0), (8 - bits, 0))), axis=2)[:, :, 0]
 
 
-def _bits(codebooks):
+def word_bits(codebooks):
     """Bits of a word: log2 of the number of codewords, rounded up."""
     return (codebooks.shape[1] - 1).bit_length()
