@@ -179,9 +179,6 @@ class Config(Settings):
     n_validation: Ranks = 500
     """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
-    gpu_memory_growth: bool = True
-    """Take GPU memory as it is needed and not all at once."""
-
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 

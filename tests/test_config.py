@@ -44,9 +44,9 @@ def test_defaults_of_the_release():
 
 def test_overriding():
     config = from_command_line(arguments=["--n_book=6", "--total_epochs", "40", "--lam_1=1e-2",
-                                          "--gpu_memory_growth=false", "--follow=paper", "--data_dir=a b=c"])
+                                          "--freeze=false", "--follow=paper", "--data_dir=a b=c"])
     assert (config.n_book, config.total_epochs, config.lam_1, config.follow) == (6, 40, 0.01, "paper")
-    assert config.gpu_memory_growth is False and config.data_dir == "a b=c"
+    assert config.freeze is False and config.data_dir == "a b=c"
 
 
 def test_computed_settings_follow():
@@ -64,7 +64,7 @@ def test_computed_settings_follow():
     ("augmentation", "weak"), ("follow", "both"), ("protocol", "4"),
     ("learning_rate", "0"), ("decay_rate", "0"), ("decay_rate", "1.01"), ("decay_steps", "0"), ("seed", "-1"),
     ("seed", "null"), ("seed", str(2 ** 31)), ("eval_term", "-1"), ("n_validation", "0"),
-    ("gpu_memory_growth", "perhaps")])
+    ("freeze", "perhaps")])
 def test_a_wrong_value_names_its_setting(name, value):
     message = refusal(f"--{name}={value}")
     assert message.startswith(f"{name} is ")

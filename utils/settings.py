@@ -15,8 +15,7 @@ RELEASED = Path(config.__file__).with_name("released.json")
 
 # Settings that leave what a training computes as it is.
 FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "embeddings", "n_DB", "without_hits", "total_epochs", "iterations", "save_term", "gpu_memory_growth", "resume",
-        "out"}
+        "embeddings", "n_DB", "without_hits", "total_epochs", "iterations", "save_term", "resume", "out"}
 
 
 class CommandLine(BaseSettings):

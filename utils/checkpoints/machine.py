@@ -13,8 +13,8 @@ WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's meth
 
 
 def session(config):
-    """A Session that takes GPU memory as `config.gpu_memory_growth` says and computes in `config.precision`."""
-    options = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=config.gpu_memory_growth))
+    """A Session that takes GPU memory as it needs it and computes in `config.precision`."""
+    options = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
     options.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
         RewriterConfig.ON if config.precision == "bfloat16" else RewriterConfig.OFF)
     return tf.Session(config=options)
