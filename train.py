@@ -97,9 +97,9 @@ def train(task):
                 run.step += 1
                 fit(run.step)
                 run.seconds += time.perf_counter() - began
-                if not np.isfinite(values.total):
+                if not np.isfinite(values["total"]):
                     stop("the loss is")
-                run.losses = {name: float(value) for name, value in values._asdict().items()}
+                run.losses = {name: float(value) for name, value in values.items()}
                 epoch = -(-run.step // task.epoch_steps)
                 write_scalars(scalars, run.step, learning_rate=rate, **run.losses)
                 bar.set_postfix({name: f"{value:.4f}" for name, value in run.losses.items()}, refresh=False)

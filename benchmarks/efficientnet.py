@@ -22,11 +22,12 @@ KINDS = ("ours", "PyTorch", "PyTorch folded")
 
 def ours_encoding(variant, batch_size):
     """A function that makes the 1,280 numbers of `batch_size` random uint8 images."""
-    from model.networks.efficientnet_lite import efficientnet_lite, standardise
+    from config import GPQ
+    from model.backbone import Backbone
     from model.tf1 import tf
 
     images = tf.placeholder(tf.uint8, [None, 32, 32, 3])
-    features = efficientnet_lite(standardise(images), None, training=False, variant=variant).raw
+    features = Backbone(GPQ(backbone=f"efficientnet_lite{variant}"))(images)
     session = tf.Session()
     session.run(tf.global_variables_initializer())
     batch = np.random.default_rng(0).integers(0, 256, (batch_size, 32, 32, 3), np.uint8)

@@ -1,6 +1,7 @@
 """Random variation inside the graph, with stateless seeds: the host sends uint8 bytes, a run is repeatable."""
 import zlib
 
+from model.networks.layers import dropout
 from model.tf1 import tf
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
@@ -51,17 +52,8 @@ def view_of_vectors(vectors, name, config, step, standardise):
 
     if not config.dropout:
         return vectors, vectors
-    return tuple(drop(vectors, config.dropout, stream(f"{which} drop {name}", config.seed, step))
+    return tuple(dropout(vectors, config.dropout, stream(f"{which} drop {name}", config.seed, step))
                  for which in ("first", "second"))
-
-
-def drop(vectors, rate, seed):
-    """float32 [B, D] with each number set to 0 with probability `rate`, the others divided by 1 - rate.
-
-    seed: int32 [2], another for every batch. The rate is taken to the nearest 1 / 2 ** 16.
-    """
-    draws = tf.random.stateless_uniform(tf.shape(vectors), seed, 0, 2 ** 16, tf.int32)
-    return tf.where_v2(draws < round(rate * 2 ** 16), 0., vectors / (1 - rate))
 
 
 def augment(images, seed, standardise=standardise):

@@ -1,111 +1,129 @@
-"""GPQ wired into the two graphs that users meet: the losses that training lowers, and retrieval.
-
-`config` is any object with the settings of config.py; nothing else is read.
-"""
+"""GPQ (Jang & Cho, Generalized Product Quantization Network for Semi-supervised Image Retrieval, CVPR 2020)."""
 from typing import NamedTuple
 
-from model import backbones, losses, quantizer
-from model.networks.layers import update_moving_averages, variable
-from model.networks.spatial import DIRECT
-from model.retrieval import Retrieval
+from model import losses, quantizer
+from model.errors import UserError
+from model.method import Method, Retrieval, table, unit, weighted
+from model.networks.layers import variable
 from model.tf1 import tf
 
-
-class Losses(NamedTuple):
-    """Scalars. `total` is what training minimises: n_pair (or the triplet loss in its place) + weighted
-    classification - weighted entropy."""
-
-    n_pair: tf.Tensor
-    classification: tf.Tensor
-    entropy: tf.Tensor
-    total: tf.Tensor
+LOG_NAMES = {"total": "loss", "n_pair": "hash", "classification": "cls", "entropy": "ent"}
 
 
 class Towers(NamedTuple):
     """What the losses are made of. labelled, unlabelled: intra-normalised float32 [B, M, d]; quantized: the soft
-    descriptors of the labelled; logits: of the labelled; codewords: Z', float32 [K, M, d]."""
+    descriptors of the labelled; logits, unlabelled_logits: of `losses.class_logits`; codewords: Z', float32 [K, M, d].
+    """
 
     labelled: tf.Tensor
     unlabelled: tf.Tensor
     quantized: tf.Tensor
     logits: tf.Tensor
+    unlabelled_logits: tf.Tensor
     codewords: tf.Tensor
 
 
-def _tables(config):
-    """Z [K, M, d] and C [classes, M, d], as stored. Also the variable that tflearn keeps in every checkpoint."""
-    dimension = config.n_book * config.len_code
-    with tf.variable_scope("", reuse=tf.AUTO_REUSE):
-        tf.get_variable("is_training", dtype=tf.bool, initializer=False, trainable=False)
-        z = variable("Z", [config.intn_word, dimension])
-        c = variable("C", [config.n_CLASSES, dimension])
-    return quantizer.split(z, config.n_book), quantizer.split(c, config.n_book)
+class GPQ(Method):
+    """F with codebooks Z and prototypes C, trained on labelled and unlabelled images."""
 
+    name = "gpq"
+    roles = ("labelled", "unlabelled")
+    sampler = "random_batches"
+    coded_by = ("follow", "n_book", "len_code", "alpha")
 
-def _features(images, config, training, spatial, batch=""):
-    return backbones.features(config.backbone, images, config.n_book * config.len_code, training, spatial, batch,
-                              config.hidden, config.input_side)
+    @property
+    def dimension(self):
+        """Numbers in a feature, M * d."""
+        return self.config.n_book * self.config.len_code
 
+    def _split(self, x):
+        return quantizer.split(x, self.config.n_book)
 
-def _two_towers(labelled, unlabelled, config, training, spatial):
-    """Raw features of both batches, and the operation that updates F's moving averages."""
-    seen = _features(labelled, config, training, spatial, "labelled")
-    unseen = _features(unlabelled, config, training, spatial, "unlabelled")
-    # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
-    with tf.control_dependencies([update_moving_averages(unseen.statistics)]):
-        return seen.raw, unseen.raw, update_moving_averages(seen.statistics)
+    def _tables(self):
+        """Z [K, M, d] and C [classes, M, d], as stored. Also the variable that tflearn keeps in every checkpoint."""
+        with tf.variable_scope("", reuse=tf.AUTO_REUSE):
+            tf.get_variable("is_training", dtype=tf.bool, initializer=False, trainable=False)
+            z = variable("Z", [self.config.intn_word, self.dimension])
+            c = variable("C", [self.config.n_CLASSES, self.dimension])
+        return self._split(z), self._split(c)
 
+    def features(self, labelled, unlabelled):
+        """F of both batches, standardised float32 [B, H, W, 3] each, in training: (float32 [B, M * d] each, the
+        operation that updates F's moving averages)."""
+        seen, update_seen = self.F.train(labelled, "labelled")
+        unseen, update_unseen = self.F.train(unlabelled, "unlabelled")
+        # The release leaves the order of the towers to chance; in its reference run the unlabelled came first.
+        return seen, unseen, update_seen(after=update_unseen())
 
-def loss_graph(labelled, labels, unlabelled, config, training=True, spatial=DIRECT):
-    """The losses of a labelled and an unlabelled batch (equations 2 to 5).
+    def towers(self, seen, unseen):
+        """The Towers of F's numbers, float32 [B, M * d] each."""
+        config, (codebooks, prototypes) = self.config, self._tables()
+        codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
+        x = quantizer.intra_normalise(self._split(seen))
+        q = quantizer.soft_assignment(x, codewords, config.alpha)
+        u = quantizer.intra_normalise(losses.reverse_gradient(self._split(unseen)))
+        return Towers(x, u, q, *(losses.class_logits(each, prototypes, config.beta, config.follow) for each in (x, u)),
+                      codewords)
 
-    labelled, unlabelled: standardised float32 [B, H, W, 3]; labels: float32 [B, n_CLASSES]. Returns (Losses, Towers,
-    the operation that updates F's moving averages). `spatial` as in `backbones.features`.
-    """
-    codebooks, prototypes = _tables(config)
-    seen, unseen, averages = _two_towers(labelled, unlabelled, config, training, spatial)
+    def terms(self, towers, labels):
+        """Each loss and its weight, {name: (weight, scalar)}, of Towers (equations 2 to 5).
 
-    codewords = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    x = quantizer.intra_normalise(quantizer.split(seen, config.n_book))
-    q = quantizer.soft_assignment(x, codewords, config.alpha)
-    u = quantizer.intra_normalise(losses.reverse_gradient(quantizer.split(unseen, config.n_book)))
-    logits = losses.class_logits(x, prototypes, config.beta, config.follow)
-    unlabelled_logits = losses.class_logits(u, prototypes, config.beta, config.follow)
+        labels: float32 [B, n_CLASSES]. What is added here is trained, logged and drawn by TensorBoard.
+        """
+        config, (x, _, q, logits, unlabelled_logits, _) = self.config, towers
+        n_pair = (losses.n_pair_pq(x, q, labels, config.follow) if config.metric_loss == "n_pair"
+                  else losses.triplet(q, labels, config.margin))
+        return {"n_pair": (1, n_pair),
+                "classification": (config.lam_classification, losses.classification(logits, labels)),
+                "entropy": (-config.lam_entropy, losses.subspace_entropy(unlabelled_logits, config.follow))}
 
-    n_pair = (losses.n_pair_pq(x, q, labels, config.follow) if config.metric_loss == "n_pair"
-              else losses.triplet(q, labels, config.margin))
-    classification = losses.classification(logits, labels)
-    entropy = losses.subspace_entropy(unlabelled_logits, config.follow)
-    total = n_pair + config.lam_classification * classification - config.lam_entropy * entropy
-    return Losses(n_pair, classification, entropy, total), Towers(x, u, q, logits, codewords), averages
+    def losses(self, batches, step):
+        """The losses of a step. batches: {"labelled" and "unlabelled": training.Batch}, as large as each other."""
+        seen, unseen, averages = self.features(*(self.F.augment(batches[role].images, role, step)
+                                                 for role in self.roles))
+        labels = tf.cast(batches["labelled"].labels, tf.float32)
+        return weighted(self.terms(self.towers(seen, unseen), labels)), averages
 
+    def retrieval(self, images):
+        """Features and codes of images (section 3.2).
 
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The losses of a step: its batches varied at random, and what `loss_graph` makes of them.
+        The release codes by the nearest intra-normalised Z and takes distances to Z as stored; the paper form does
+        both with the updated, normalised Z', and its features are intra-normalised.
+        """
+        config, (codebooks, prototypes) = self.config, self._tables()
+        if config.follow == "paper":
+            codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
+        features = self.F(images)
+        sub_vectors = self._split(features)
+        if config.follow == "paper":
+            features = quantizer.join(quantizer.intra_normalise(sub_vectors))
+        codes = quantizer.hard_assignment(sub_vectors, codebooks)
+        return Retrieval(features, codes, tf.transpose(codebooks, [1, 0, 2]))
 
-    batches: {"labelled" and "unlabelled": training.Batch}, as large as each other; step: its number, integer scalar.
-    Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
-    """
-    labelled, unlabelled = (backbones.views(batches[role].images, role, config, step)[config.augmentation == "strong"]
-                            for role in ("labelled", "unlabelled"))
-    values, _, averages = loss_graph(labelled, tf.cast(batches["labelled"].labels, tf.float32), unlabelled, config,
-                                     spatial=spatial)
-    return values, averages
+    def vectors(self, features):
+        """Each sub-vector at one length, and the whole at length 1."""
+        sub_vectors = features.reshape(len(features), self.config.n_book, -1)
+        return unit(unit(sub_vectors).reshape(features.shape))
 
+    def log(self, losses):
+        """As the release prints it; `ent` is the negative entropy."""
+        return ", ".join(f"{LOG_NAMES.get(name, name)}: {-value if name == 'entropy' else value:.4f}"
+                         for name, value in losses.items())
 
-def retrieval_graph(images, config, spatial=DIRECT):
-    """Features and codes of uint8 [B, H, W, 3] images (section 3.2). Returns a Retrieval.
-
-    The release codes by the nearest intra-normalised Z and takes distances to Z as stored; the paper form does
-    both with the updated, normalised Z', and its features are intra-normalised. `spatial` as in `backbones.features`.
-    """
-    codebooks, prototypes = _tables(config)
-    if config.follow == "paper":
-        codebooks = quantizer.update_codewords(codebooks, prototypes, config.alpha, config.follow)
-    images = backbones.network(config.backbone).standardise(images)
-    features = _features(images, config, training=False, spatial=spatial).raw
-    sub_vectors = quantizer.split(features, config.n_book)
-    if config.follow == "paper":
-        features = quantizer.join(quantizer.intra_normalise(sub_vectors))
-    codes = quantizer.hard_assignment(sub_vectors, codebooks)
-    return Retrieval(features, codes, tf.transpose(codebooks, [1, 0, 2]))
+    def check(self, path, shapes):
+        """Raise UserError where the tables are not those of the settings."""
+        config = self.config
+        (codewords, dimension), (classes, _) = (table(path, shapes, name, "GPQ") for name in "ZC")
+        self.F.check(path, shapes)
+        if codewords != config.intn_word:
+            raise UserError(f"{path} has {codewords} codewords a codebook, the settings ask for {config.intn_word}; "
+                            f"set bn_word={codewords.bit_length() - 1}")
+        if dimension != self.dimension:
+            mend = (f"n_book={dimension // config.len_code}" if dimension % config.len_code == 0
+                    else f"len_code={dimension // config.n_book}" if dimension % config.n_book == 0
+                    else f"n_book and len_code, whose product is {dimension}")
+            raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.n_book} x "
+                            f"{config.len_code}; set {mend}")
+        if classes != config.n_CLASSES:
+            raise UserError(f"{path} knows {classes} classes, the settings ask for {config.n_CLASSES}; "
+                            f"set n_CLASSES={classes}")

@@ -1,83 +1,22 @@
-"""SPQ (Jang & Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021) wired into
-the two graphs that users meet: the loss that training lowers, and retrieval.
-
-`config` is any object with the settings of config.py; nothing else is read.
-"""
+"""SPQ (Jang & Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021)."""
 from typing import NamedTuple
 
-from model import backbones, quantizer, training
+from model import quantizer, training
+from model.errors import UserError
+from model.method import Method, Retrieval, table, unit
 from model.networks import layers
-from model.networks.spatial import DIRECT
-from model.retrieval import Retrieval
 from model.tf1 import tf
 from model.views import view
 
 NEVER = -1e9  # a logit whose probability is 0
-
-
-class Losses(NamedTuple):
-    """Scalars. total: the cross-quantized contrastive loss, in nats."""
-
-    total: tf.Tensor
+VIEWS = ("first view", "second view")
 
 
 class Tower(NamedTuple):
-    """One view. x: features, z: the same quantized, softly in training; float32 [B, M * d] each. statistics: F's."""
+    """One view. x: features, z: the same quantized, softly in training; float32 [B, M * d] each."""
 
     x: tf.Tensor
     z: tf.Tensor
-    statistics: list
-
-
-def _frozen():
-    """Whether F's training normalises by its moving averages: a bool variable, which checkpoints keep."""
-    with tf.variable_scope("spq", reuse=tf.AUTO_REUSE):
-        return tf.get_variable("frozen", dtype=tf.bool, initializer=False, trainable=False)
-
-
-def _head(features, config):
-    """x float32 [B, M * d] of F's numbers, float32 [B, n], and the codebooks [K, M, d].
-
-    Initial values as PyTorch's and the release's of December 2021; those of September have a tenth of Xavier's
-    deviation, and no bias.
-    """
-    dimension = config.N_books * config.L_word
-
-    def table(name, rows):
-        deviation = 0.1 * (2 / (rows + dimension)) ** 0.5
-        september = tf.random_normal_initializer(0, deviation, layers.seed_of(name))
-        return layers.variable(name, [rows, dimension], september if config.init == "sep2021" else None)
-
-    with tf.variable_scope("spq", reuse=tf.AUTO_REUSE):
-        codebooks = table("C", config.N_words)
-        with tf.variable_scope("fc"):
-            rows = int(features.shape[-1])
-            x = tf.matmul(features, table("kernel", rows))
-            if config.init == "dec2021":
-                x += layers.uniform_variable("bias", [dimension], rows ** -0.5)
-    return x, quantizer.split(codebooks, config.books)
-
-
-def _features(images, config, training, spatial, batch="", frozen=None):
-    return backbones.features(config.backbone, images, None, training, spatial, batch, config.hidden,
-                              config.input_side, frozen)
-
-
-def tower(images, config, name, spatial=DIRECT, frozen=None):
-    """F, the head and the quantizer on one view in training: a Tower.
-
-    images: standardised float32 [B, H, W, 3]; name: of the view; frozen: as in `layers.normalised`; `spatial` as in
-    `backbones.features`. SPQ-H takes the nearest codeword for z; its gradient is the soft one's, since no source says
-    another.
-    """
-    features, statistics = _features(images, config, True, spatial, name, frozen)
-    x, codebooks = _head(features, config)
-    sub_vectors = quantizer.split(x, config.books)
-    z = quantizer.soft_nearest(sub_vectors, codebooks, config.soft_quantization_scale)
-    if config.variant == "spq_h":
-        named = tf.one_hot(quantizer.nearest(sub_vectors, codebooks), config.N_words)
-        z += tf.stop_gradient(tf.einsum("bmk,kmd->bmd", named, codebooks) - z)
-    return Tower(x, quantizer.join(z), statistics)
 
 
 def contrastive(x, z, temperature, loss):
@@ -111,48 +50,105 @@ def cross_quantized(one, other, config):
     return total if config.loss == "code" else total / 2
 
 
-def loss_graph(views, config, spatial=DIRECT):
-    """The loss of two views of a batch, standardised float32 [B, H, W, 3] each, each normalised by itself.
+class SPQ(Method):
+    """F, a linear head and codebooks, trained by contrasting two views of each image, without labels."""
 
-    Returns (Losses, the operation that takes both, one after the other, into F's moving averages). `spatial` as in
-    `backbones.features`.
-    """
-    one, other = (tower(images, config, name, spatial, _frozen())
-                  for images, name in zip(views, ("first view", "second view"), strict=True))
-    with tf.control_dependencies([layers.update_moving_averages(one.statistics)]):
-        averages = layers.update_moving_averages(other.statistics)
-    return Losses(cross_quantized(one, other, config)), averages
+    name = "spq"
+    roles = ("training",)
+    coded_by = ("N_books", "N_words", "L_word", "variant", "init")
+    forward_passes = 2
+    distance = "norms"
 
+    def _frozen(self):
+        """Whether F's training normalises by its moving averages: a bool variable, which checkpoints keep."""
+        with tf.variable_scope("spq", reuse=tf.AUTO_REUSE):
+            return tf.get_variable("frozen", dtype=tf.bool, initializer=False, trainable=False)
 
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The loss of a step: its batch varied at random, twice, and what `loss_graph` makes of it.
+    def _head(self, features):
+        """x float32 [B, M * d] of F's numbers, float32 [B, n], and the codebooks [K, M, d].
 
-    batches: {"training": training.Batch}, whose labels are not looked at; step: its number, integer scalar. Returns
-    (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`.
-    """
-    images = batches["training"].images
-    if images.shape.ndims == 2:  # vectors
-        views = backbones.views(images, "training", config, step)
-    else:
-        standardise = backbones.network(config.backbone).standardise
-        views = [standardise(255 * view(images, name, config, step)) for name in ("first view", "second view")]
-    return loss_graph(views, config, spatial)
+        Initial values as PyTorch's and the release's of December 2021; those of September have a tenth of Xavier's
+        deviation, and no bias.
+        """
+        config = self.config
+        dimension = config.N_books * config.L_word
 
+        def matrix(name, rows):
+            deviation = 0.1 * (2 / (rows + dimension)) ** 0.5
+            september = tf.random_normal_initializer(0, deviation, layers.seed_of(name))
+            return layers.variable(name, [rows, dimension], september if config.init == "sep2021" else None)
 
-def optimise(losses, averages, config, n_steps):
-    """Adam as in PyTorch, with weight decay. After the first measurement on held-back images batch normalisation stays
-    as it is where `config.bn_after_eval` is "frozen": the release leaves its network in evaluation mode."""
-    graph = training.training_graph(losses, averages, config, n_steps, training.pytorchs_adam, config.weight_decay)
-    return graph._replace(judged=_frozen().assign(config.bn_after_eval == "frozen"))
+        with tf.variable_scope("spq", reuse=tf.AUTO_REUSE):
+            codebooks = matrix("C", config.N_words)
+            with tf.variable_scope("fc"):
+                rows = int(features.shape[-1])
+                x = tf.matmul(features, matrix("kernel", rows))
+                if config.init == "dec2021":
+                    x += layers.uniform_variable("bias", [dimension], rows ** -0.5)
+        return x, quantizer.split(codebooks, config.books)
 
+    def tower(self, features):
+        """The head and the quantizer on F's numbers of one view, float32 [B, n], in training: a Tower.
 
-def retrieval_graph(images, config, spatial=DIRECT):
-    """Features and codes of uint8 [B, H, W, 3] images. Returns a Retrieval.
+        SPQ-H takes the nearest codeword for z; its gradient is the soft one's, since no source says another.
+        """
+        config, (x, codebooks) = self.config, self._head(features)
+        sub_vectors = quantizer.split(x, config.books)
+        z = quantizer.soft_nearest(sub_vectors, codebooks, config.soft_quantization_scale)
+        if config.variant == "spq_h":
+            named = tf.one_hot(quantizer.nearest(sub_vectors, codebooks), config.N_words)
+            z += tf.stop_gradient(tf.einsum("bmk,kmd->bmd", named, codebooks) - z)
+        return Tower(x, quantizer.join(z))
 
-    features are x, neither quantized nor normalised; codes name the nearest codeword of each codebook. `spatial` as in
-    `backbones.features`.
-    """
-    images = backbones.network(config.backbone).standardise(images)
-    x, codebooks = _head(_features(images, config, False, spatial).raw, config)
-    codes = quantizer.nearest(quantizer.split(x, config.books), codebooks)
-    return Retrieval(x, codes, tf.transpose(codebooks, [1, 0, 2]))
+    def loss_graph(self, one, other):
+        """The loss of two views of a batch, standardised float32 [B, H, W, 3] each, each normalised by itself. Both are
+        taken into F's moving averages, one after the other."""
+        x, update_first = self.F.train(one, VIEWS[0], self._frozen())
+        first = self.tower(x)
+        y, update_second = self.F.train(other, VIEWS[1], self._frozen())
+        second = self.tower(y)
+        averages = update_second(after=update_first())
+        return {"total": cross_quantized(first, second, self.config)}, averages
+
+    def losses(self, batches, step):
+        """total: the cross-quantized contrastive loss, in nats. batches: {"training": training.Batch}, whose labels are
+        not looked at."""
+        images = batches["training"].images
+        if images.shape.ndims == 2:  # vectors
+            views = self.F.views(images, "training", step)
+        else:
+            views = [self.F.network.standardise(255 * view(images, name, self.config, step)) for name in VIEWS]
+        return self.loss_graph(*views)
+
+    def optimise(self, losses, averages, n_steps):
+        """Adam as in PyTorch, with weight decay. After the first measurement on held-back images batch normalisation
+        stays as it is where `config.bn_after_eval` is "frozen": the release leaves its network in evaluation mode."""
+        graph = training.training_graph(losses, averages, self.config, n_steps, training.torch_adam,
+                                        self.config.weight_decay)
+        return graph._replace(judged=self._frozen().assign(self.config.bn_after_eval == "frozen"))
+
+    def retrieval(self, images):
+        """features are x, neither quantized nor normalised; codes name the nearest codeword of each codebook."""
+        x, codebooks = self._head(self.F(images))
+        codes = quantizer.nearest(quantizer.split(x, self.config.books), codebooks)
+        return Retrieval(x, codes, tf.transpose(codebooks, [1, 0, 2]))
+
+    def vectors(self, features):
+        """Each at length 1."""
+        return unit(features)
+
+    def check(self, path, shapes):
+        """Raise UserError where codebooks and head are not those of the settings."""
+        config, (words, dimension) = self.config, table(path, shapes, "spq/C", "SPQ")
+        self.F.check(path, shapes)
+        if words != config.N_words:
+            raise UserError(f"{path} has {words} codewords a codebook, the settings ask for {config.N_words}; "
+                            f"set N_words={words}")
+        if dimension != config.N_books * config.L_word:
+            mend = (f"N_books={dimension // config.L_word}" if dimension % config.L_word == 0
+                    else f"N_books and L_word, whose product is {dimension}")
+            raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.N_books} x "
+                            f"{config.L_word}; set {mend}")
+        if ("spq/fc/bias" in shapes) != (config.init == "dec2021"):
+            made = "dec2021" if "spq/fc/bias" in shapes else "sep2021"
+            raise UserError(f"{path} was made with init={made} and the settings say {config.init}; set init={made}")

@@ -24,10 +24,10 @@ class Batch(NamedTuple):
 
 
 class TrainingGraph(NamedTuple):
-    """One step of training: run `step`; the other fields tell how it goes. losses: a NamedTuple of scalars, one of them
-    `total`, which training minimises. judged: what to run after each measurement on held-back images, if anything."""
+    """One step of training: run `step`; the other fields tell how it goes. losses: {name: scalar}, one of them
+    "total", which training minimises. judged: what to run after each measurement on held-back images, if anything."""
 
-    losses: tuple
+    losses: dict[str, tf.Tensor]
     learning_rate: tf.Tensor
     global_step: tf.Variable
     step: tf.Operation
@@ -61,29 +61,29 @@ def gradients(loss):
     return list(zip(tf.gradients(loss, trainable), trainable, strict=True))
 
 
-def tensorflows_adam(rate, step, beta1=0.5):
+def tf_adam(rate, step, beta1=0.5):
     """By default as GPQ's release has it."""
     return tf.train.AdamOptimizer(rate, beta1=beta1)
 
 
-def pytorchs_adam(rate, step):
+def torch_adam(rate, step):
     """With PyTorch's defaults, and epsilon added after the correction of the bias: TensorFlow's is 30 times as large at
     the first step, which tells where a gradient is little more than the weight decay."""
     corrected = tf.sqrt(1 - 0.999 ** (tf.cast(step, tf.float32) + 1))
     return tf.train.AdamOptimizer(rate, epsilon=1e-8 * corrected)
 
 
-def training_graph(losses, averages, config, n_steps, adam=tensorflows_adam, weight_decay=0.0):
-    """One step of Adam down `losses.total`, together with the operation `averages`.
+def training_graph(losses, averages, config, n_steps, adam=tf_adam, weight_decay=0.0):
+    """One step of Adam down `losses["total"]`, together with the operation `averages`.
 
     n_steps: of the whole training, for the learning rate. adam(rate, step) -> optimiser. weight_decay: of every
     variable, added to its gradient. Returns a TrainingGraph.
     """
     global_step = tf.train.get_or_create_global_step()
     rate = learning_rate(global_step, config, n_steps)
-    # The convolutions' biases have no gradient (see layers.conv_bn_relu) and Adam leaves them alone.
+    # The convolutions' biases have no gradient (see layers.normalised) and Adam leaves them alone.
     moved = [(gradient + weight_decay * variable if weight_decay else gradient, variable)
-             for gradient, variable in gradients(losses.total) if gradient is not None]
+             for gradient, variable in gradients(losses["total"]) if gradient is not None]
     # All gradients come first: a sum that is done beside others begins with whatever is there, and rounds accordingly.
     with tf.control_dependencies([gradient for gradient, _ in moved]):
         step = adam(rate, global_step).apply_gradients(moved, global_step)

@@ -1,28 +1,22 @@
 """WSDHQ (Wang et al., Weakly Supervised Deep Hyperspherical Quantization for Image Retrieval, AAAI 2021), and WDHT's
-loss in the same program, wired into the two graphs that users meet: the losses that training lowers, and retrieval.
+loss in the same program.
 
 B images, T tags, D numbers in a tag's vector, M codebooks of K words of D numbers each, which are added. r: float32
-[B, D], of the images; tags: bool [B, T], or a float of 0 and 1. `config` is any object with the settings of config.py.
+[B, D], of the images; tags: bool [B, T], or a float of 0 and 1.
 
 The release multiplies gradients of biases by 2 and of the last layer by 10; Adam is scale-free, so here they stay.
 """
+import functools
 from typing import NamedTuple
 
-from model import backbones
+from model import training
+from model.errors import UserError
+from model.fitting import additive
+from model.method import Method, Retrieval, table
 from model.networks import layers
-from model.networks.spatial import DIRECT
-from model.retrieval import Retrieval
 from model.tf1 import tf
 
 SCOPE = "wsdhq"
-
-
-class Losses(NamedTuple):
-    """Scalars. embedding: of images and tags; quantization: times lambda; total: both."""
-
-    embedding: tf.Tensor
-    quantization: tf.Tensor
-    total: tf.Tensor
 
 
 class Memory(NamedTuple):
@@ -109,67 +103,105 @@ def _variable(name, shape, initializer, dtype=tf.float32):
         return tf.get_variable(name, shape, dtype, initializer, trainable=False)
 
 
-def _tables(config, tag_vectors=None):
-    """The codebooks, float32 [M, K, D], and G, float32 [D, D], which is of the tag vectors where they are given."""
-    zeros, dimension = tf.zeros_initializer(), config.dimension
-    words = _variable("C", [config.n_book * config.intn_word, dimension],
-                      tf.random_uniform_initializer(-1, 1, layers.seed_of(f"{SCOPE}/C")))
-    gram = zeros if tag_vectors is None else lambda *_, **__: tf.matmul(tag_vectors, tag_vectors, transpose_a=True)
-    return (tf.reshape(words, [config.n_book, config.intn_word, dimension]),
-            _variable("G", [dimension, dimension], gram))
+class WSDHQ(Method):
+    """F and the layer fc8, trained by images and their tags, beside codebooks that are fitted in rounds."""
+
+    name = "wsdhq"
+    roles = ("tagged",)
+    targets = "tags"
+    added = True
+    coded_by = ("n_book", "bn_word", "dimension", "sweeps", "normalize")
+
+    def embedding(self, r, tags, tag_vectors):
+        """The loss of images and tags, a scalar."""
+        return cosine_margin(r, tags, tag_vectors, self.config)
+
+    def _tables(self, tag_vectors=None):
+        """The codebooks, float32 [M, K, D], and G, float32 [D, D], which is of the tag vectors where they are given."""
+        config, dimension = self.config, self.config.dimension
+        zeros = tf.zeros_initializer()
+        words = _variable("C", [config.n_book * config.intn_word, dimension],
+                          tf.random_uniform_initializer(-1, 1, layers.seed_of(f"{SCOPE}/C")))
+        gram = zeros if tag_vectors is None else lambda *_, **__: tf.matmul(tag_vectors, tag_vectors, transpose_a=True)
+        return (tf.reshape(words, [config.n_book, config.intn_word, dimension]),
+                _variable("G", [dimension, dimension], gram))
+
+    def memory(self, count):
+        """The Memory of a training of `count` images."""
+        zeros = tf.zeros_initializer()
+        return Memory(_variable("codes", [count, self.config.n_book], tf.constant_initializer(-1), tf.int32),
+                      _variable("store", [count, self.config.dimension], zeros),
+                      _variable("started", [], zeros, tf.bool))
+
+    def _fc8(self, features):
+        """tanh of the layer fc8 on F's numbers, float32 [B, D]."""
+        with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE), tf.variable_scope("fc8"):
+            deviation = tf.random_normal_initializer(0, 0.01, layers.seed_of("kernel"))
+            kernel = layers.variable("kernel", [int(features.shape[-1]), self.config.dimension], deviation)
+            bias = layers.variable("bias", [self.config.dimension], tf.zeros_initializer())
+        return tf.tanh(tf.matmul(features, kernel) + bias)
+
+    def _as_quantized(self, x):
+        """Features or tag vectors as the quantizer and retrieval take them: as they are (code), or of length 1 (paper).
+        """
+        return unit(x) if self.config.normalize == "paper" else x
+
+    def losses(self, batches, step):
+        """total: embedding, of images and tags, and quantization, times lambda. batches: {"tagged": training.Batch},
+        whose labels are tags.
+
+        The operation stores the batch's r, too, which dropout and crop have part in, as in the release.
+        """
+        batch = batches["tagged"]
+        features, update = self.F.train(self.F.augment(batch.images, "tagged", step), "tagged")
+        r, tag_vectors = self._fc8(features), tf.constant(batch.tag_vectors)
+        embedding = self.embedding(r, batch.labels, tag_vectors)
+        codebooks, gram = self._tables(self._as_quantized(tag_vectors))
+        memory = self.memory(batch.count)
+        r = self._as_quantized(r)
+        lost = quantization(r, tf.gather(memory.codes, batch.places), codebooks, gram)
+        lost *= tf.where_v2(memory.started, self.config.lam, 0.)
+        stored = tf.scatter_update(memory.store, batch.places, r)
+        return ({"total": embedding + lost, "embedding": embedding, "quantization": lost}, tf.group(update(), stored))
+
+    def optimise(self, losses, averages, n_steps):
+        """Adam as the release has it."""
+        return training.training_graph(losses, averages, self.config, n_steps,
+                                       functools.partial(training.tf_adam, beta1=0.9))
+
+    def fit(self, given, step):
+        """Codes and codebooks, where a round is due."""
+        return additive.fit(given, self.config, step)
+
+    def retrieval(self, images):
+        """The Retrieval of images, whose codewords are added.
+
+        features are the tanh layer's, the average over F's test-time crops (AlexNet's ten), whose inner product with a
+        code's sum of words ranks (AQD).
+        """
+        r = self._as_quantized(self.F.over_test_crops(images, self._fc8))
+        codebooks, gram = self._tables()
+        return Retrieval(r, coded(r, codebooks, gram, self.config.sweeps), codebooks)
+
+    def check(self, path, shapes):
+        """Raise UserError where codebooks and fc8 are not those of the settings."""
+        config, (words, dimension) = self.config, table(path, shapes, "wsdhq/C", self.name)
+        self.F.check(path, shapes)
+        if dimension != config.dimension:
+            raise UserError(f"{path} has features of {dimension} numbers, the settings ask for {config.dimension}; "
+                            f"set dimension={dimension}")
+        if words != config.n_book * config.intn_word:
+            mend = (f"n_book={words // config.intn_word}" if words % config.intn_word == 0
+                    else f"n_book and bn_word, of which n_book * 2 ** bn_word is {words}")
+            raise UserError(f"{path} has {words} codewords, the settings ask for {config.n_book} x {config.intn_word}; "
+                            f"set {mend}")
 
 
-def _memory(count, config):
-    zeros = tf.zeros_initializer()
-    return Memory(_variable("codes", [count, config.n_book], tf.constant_initializer(-1), tf.int32),
-                  _variable("store", [count, config.dimension], zeros), _variable("started", [], zeros, tf.bool))
+class WDHT(WSDHQ):
+    """WDHT's hinge loss in WSDHQ's program."""
 
+    name = "wdht"
 
-def _features(images, config, training, spatial):
-    """tanh of the layer fc8 on top of F, float32 [B, D], and F's statistics."""
-    seen = backbones.features(config.backbone, images, None, training, spatial, "tagged" if training else "",
-                              config.hidden, config.input_side)
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE), tf.variable_scope("fc8"):
-        deviation = tf.random_normal_initializer(0, 0.01, layers.seed_of("kernel"))
-        kernel = layers.variable("kernel", [int(seen.raw.shape[-1]), config.dimension], deviation)
-        bias = layers.variable("bias", [config.dimension], tf.zeros_initializer())
-    return tf.tanh(tf.matmul(seen.raw, kernel) + bias), seen.statistics
-
-
-def _as_quantized(x, config):
-    """Features or tag vectors as the quantizer and retrieval take them: as they are (code), or of length 1 (paper)."""
-    return unit(x) if config.normalize == "paper" else x
-
-
-def training_losses(batches, config, step, spatial=DIRECT, embedding=cosine_margin):
-    """The losses of a step: its batch varied at random, and beside its stored codes.
-
-    batches: {"tagged": training.Batch}, whose labels are tags; step: its number, integer scalar; embedding:
-    `cosine_margin` or `hinge`. Returns (Losses, the operation that updates F's moving averages and stores the batch's
-    r, which dropout and crop have part in, as in the release). `spatial` as in `backbones.features`.
-    """
-    batch = batches["tagged"]
-    varied, _ = backbones.views(batch.images, "tagged", config, step)
-    r, statistics = _features(varied, config, True, spatial)
-    tag_vectors = tf.constant(batch.tag_vectors)
-    embedded = embedding(r, batch.labels, tag_vectors, config)
-    codebooks, gram = _tables(config, _as_quantized(tag_vectors, config))
-    memory = _memory(batch.count, config)
-    r = _as_quantized(r, config)
-    lost = quantization(r, tf.gather(memory.codes, batch.places), codebooks, gram)
-    lost *= tf.where_v2(memory.started, config.lam, 0.)
-    stored = tf.scatter_update(memory.store, batch.places, r)
-    return Losses(embedded, lost, embedded + lost), tf.group(layers.update_moving_averages(statistics), stored)
-
-
-def retrieval_graph(images, config, spatial=DIRECT):
-    """Features and codes of uint8 [B, H, W, 3] images. Returns a Retrieval, whose codewords are added.
-
-    features are the tanh layer's, the mean over the crops that F's row tells of (AlexNet's ten), whose inner product
-    with a code's sum of words ranks (AQD). `spatial` as in `backbones.features`.
-    """
-    network = backbones.network(config.backbone)
-    r = network.look(network.standardise(images), lambda crop: _features(crop, config, False, spatial)[0])
-    r = _as_quantized(r, config)
-    codebooks, gram = _tables(config)
-    return Retrieval(r, coded(r, codebooks, gram, config.sweeps), codebooks)
+    def embedding(self, r, tags, tag_vectors):
+        """The loss of images and tags, a scalar."""
+        return hinge(r, tags, tag_vectors, self.config)

@@ -14,7 +14,7 @@ import encode
 import pretrain
 import train
 from config import GPQ, METHODS, WSDHQ, Backbone
-from model.backbones import NETWORKS
+from model.backbone import NETWORKS
 from utils.data.tags import __main__ as tags_command
 from utils.errors import UserError
 from utils.settings import combined, from_command_line

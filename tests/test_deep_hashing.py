@@ -106,14 +106,14 @@ def test_cnnh_keeps_its_first_stage_where_it_is_resumed(file, tmp_path, monkeypa
 def test_cnnh_learns_the_codes_that_it_is_given(compute):
     """Against numpy: the cross-entropy of each bit, and how many are right."""
     scores, codes = np.float32([[2, -1], [0.5, 3]]), np.float32([[1, 1], [-1, 1]])
-    total, right = compute(cnnh.regression, scores, codes)
+    total, right = compute(cnnh.regression, scores, codes).values()
     assert total == pytest.approx(np.log1p(np.exp(-codes * scores)).mean(), rel=1e-5) and right == 0.5
 
 
 def test_a_bit_of_ninh_hangs_on_its_own_slice(compute):
     """Divide and encode: what 50 features tell reaches one bit and no other."""
     def graph(x):
-        found = ninh.scores(x, METHODS["ninh"](n_bits=4))
+        found = ninh.NINH(METHODS["ninh"](n_bits=4)).scores(x)
         dense = next(v for v in tf.trainable_variables() if v.op.name == "ninh/features/kernel")
         return tf.gradients(found[:, 2], dense)[0]
 

@@ -11,10 +11,11 @@ from conftest import variables
 import Demo
 import encode
 import train
+from model.baselines.dqn import DQN
+from model.fitting import product
 from model.tf1 import tf
 from utils.checkpoints import store
 from utils.errors import UserError
-from utils.fitting import product
 from utils.retrieval import evaluation
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder
@@ -74,8 +75,8 @@ def test_codebooks_end_as_k_means_of_the_last_features(file, folder):
 def test_codebooks_are_due_every_two_epochs_and_at_the_end():
     x, given = np.random.default_rng(0).normal(size=(40, 36)), SimpleNamespace(counts=[43], n_steps=15)
     given.features = lambda: x
-    config = SimpleNamespace(method="dqn", n_bits=12, batch_size=10, seed=0)
-    found = {step: product.between_epochs(given, config, step) for step in range(16)}
+    method = DQN(settings("dqn", "--batch_size=10"))
+    found = {step: method.fit(given, step) for step in range(16)}
     assert [step for step, arrays in found.items() if arrays] == [8, 15]
     np.testing.assert_array_equal(found[8]["dqn/codebooks"], product.codebooks_of(x, 3, 0))
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import options, run_training, variables
 
 import train
-from model import backbones
+from model.backbone import Backbone
 from model.tf1 import tf
 from utils.checkpoints import imagenet, torch_files
 from utils.data import cifar10
@@ -66,7 +66,7 @@ def test_what_it_sees_is_varied_as_other_vectors_are(data_dir, tmp_path):
     refuse_idle(config)
     seen = np.random.default_rng(0).uniform(1, 2, (40, 1280)).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        varied, _ = session.run(backbones.views(tf.constant(seen), "labelled", config, 0))
+        varied, _ = session.run(Backbone(config).views(tf.constant(seen), "labelled", 0))
     assert abs((varied == 0).mean() - 0.25) < 0.01
     with pytest.raises(UserError, match="dropout has no effect while backbone is modified_vgg and freeze is False"):
         refuse_idle(options(None, "--dropout=0.5"))

@@ -103,4 +103,4 @@ def test_the_releases_settings():
     ({"spq/C": [16, 128], "Fixed_VGG/conv2d/kernel": [1]}, "set backbone=modified_vgg")])
 def test_a_checkpoint_of_something_else_is_refused(shapes, says):
     with pytest.raises(UserError, match=says):
-        METHODS["spq"].check("x.ckpt", shapes, SPQ())
+        METHODS["spq"](SPQ()).check("x.ckpt", shapes)

@@ -3,20 +3,13 @@ import argparse
 import contextlib
 import importlib
 import os
-import re
 import shutil
 import signal
 import sys
 
+from model.errors import UserError
+
 unfinished = set()  # paths of what this process is writing, which a signal removes
-
-
-class UserError(Exception):
-    """Something the user can mend. The message is one sentence: what is wrong, where, and what to do; names in it that
-    are very long are cut, and lines are joined."""
-
-    def __init__(self, message):
-        super().__init__(re.sub(r"\S{400,}", lambda found: f"{found[0][:99]}...", message).replace("\n", "\\n"))
 
 
 class Stopped(KeyboardInterrupt):

@@ -7,26 +7,11 @@ else: the graph is of a batch, whose labelled images are the landmarks in place 
 the vector that a layer makes of it, not a free one; instead of sampled walks and contexts their expectation is taken;
 every constant.
 """
-from typing import NamedTuple
-
-from model.baselines import deep, hamming, pairs
-from model.networks.spatial import DIRECT
+from model.baselines import deep, pairs
 from model.tf1 import tf
 
-SCOPE = "bgdh"
 EMBEDDING = 64  # numbers of an embedding
 NEGATIVES = 5.0  # that stand against a context
-
-
-class Losses(NamedTuple):
-    """Scalars. total: the weighted sum of the others; pairwise: of labelled images; quantization: of bits; graph,
-    labels: of the embedding, by walks and by labels."""
-
-    total: tf.Tensor
-    pairwise: tf.Tensor
-    quantization: tf.Tensor
-    graph: tf.Tensor
-    labels: tf.Tensor
 
 
 def walks(x, n_landmarks, n_neighbours):
@@ -65,46 +50,45 @@ def context_loss(products, positive, negative):
 def pairwise(u, labels):
     """DPSH's loss, a scalar: the mean of log(1 + e^theta) - s theta over all pairs of different images, theta half the
     product of their u, float32 [B, n_bits], s whether they share a label. labels: bool [B, C]."""
-    theta, same = tf.matmul(u, u, transpose_b=True) / 2, pairs.alike(labels)
-    return pairs.mean_of(tf.nn.softplus(theta) - tf.cast(same, tf.float32) * theta,
-                         pairs.others(tf.ones_like(same)))
+    theta, same = tf.matmul(u, u, transpose_b=True) / 2, pairs.same_label(labels)
+    return pairs.masked_mean(tf.nn.softplus(theta) - tf.cast(same, tf.float32) * theta,
+                         pairs.exclude_self(tf.ones_like(same)))
 
 
-def scores(x, config):
-    """The hash layer on what F sees, float32 [n, D], and a layer of its embedding: u, float32 [n, n_bits]."""
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-        of_embedding = tf.nn.relu(deep.small_layer(_embedding(x), EMBEDDING, "of_embedding"))
-        return deep.small_layer(tf.concat([x, of_embedding], axis=1), config.n_bits, "bits")
+class BGDH(deep.Hashing):
+    """F, an embedding of its numbers, and a hash layer on both."""
 
+    name = "bgdh"
+    roles = ("labelled", "unlabelled")
 
-def _embedding(x):
-    return deep.small_layer(x, EMBEDDING, "embedding")
+    def scores(self, x):
+        """The hash layer on F's numbers, float32 [n, D], and a layer of their embedding: u, float32 [n, n_bits]."""
+        with self.scope():
+            of_embedding = tf.nn.relu(deep.dense_init_001(self._embedding(x), EMBEDDING, "of_embedding"))
+            return deep.dense_init_001(tf.concat([x, of_embedding], axis=1), self.config.n_bits, "bits")
 
+    def _embedding(self, x):
+        return deep.dense_init_001(x, EMBEDDING, "embedding")
 
-def loss_graph(x, labels, config):
-    """The losses of what F sees in a batch, float32 [n, D], of the labelled images first. labels: bool [B, C], theirs.
-    Returns Losses."""
-    u, n_labelled = scores(x, config), labels.shape[0]
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-        products = tf.matmul(_embedding(x), deep.small_layer(x, EMBEDDING, "context"), transpose_b=True)
-    everybody, same = shares(tf.ones_like(products, tf.bool)), pairs.alike(labels)
-    by_graph = context_loss(products, walks(x, n_labelled, config.n_neighbours), everybody)
-    by_labels = context_loss(products[:n_labelled, :n_labelled], shares(pairs.others(same)), shares(~same))
+    def loss_graph(self, x, labels):
+        """The losses of F's numbers of a batch, float32 [n, D], of the labelled images first.
 
-    alike = pairwise(u[:n_labelled], labels)
-    quantization = tf.reduce_mean((u - tf.sign(u)) ** 2)
-    total = alike + config.eta * quantization + config.lam * (by_graph + by_labels)
-    return Losses(total, alike, quantization, by_graph, by_labels)
+        pairwise: of labelled images; quantization: of bits; graph, labels: of the embedding, by walks and by labels.
+        labels: bool [B, C], of the labelled.
+        """
+        config, u, n_labelled = self.config, self.scores(x), labels.shape[0]
+        with self.scope():
+            products = tf.matmul(self._embedding(x), deep.dense_init_001(x, EMBEDDING, "context"), transpose_b=True)
+        everybody, same = shares(tf.ones_like(products, tf.bool)), pairs.same_label(labels)
+        by_graph = context_loss(products, walks(x, n_labelled, config.n_neighbours), everybody)
+        by_labels = context_loss(products[:n_labelled, :n_labelled], shares(pairs.exclude_self(same)), shares(~same))
 
+        alike = pairwise(u[:n_labelled], labels)
+        quantization = tf.reduce_mean((u - tf.sign(u)) ** 2)
+        total = alike + config.eta * quantization + config.lam * (by_graph + by_labels)
+        return {"total": total, "pairwise": alike, "quantization": quantization, "graph": by_graph, "labels": by_labels}
 
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The losses of a step. batches: {"labelled" and "unlabelled": training.Batch}; step: its number, integer scalar.
-    Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`."""
-    x, averages = deep.seen(batches, config, step, spatial=spatial)
-    return loss_graph(x, batches["labelled"].labels, config), averages
-
-
-def retrieval_graph(images, config, spatial=DIRECT):
-    """The Retrieval of uint8 [B, H, W, 3] images or vectors, whose distance is Hamming's: a bit is 1 where its score is
-    above 0. `spatial` as in `backbones.features`."""
-    return hamming.retrieval(scores(deep.features(images, config, spatial=spatial), config) > 0)
+    def losses(self, batches, step):
+        """As `loss_graph`. batches: {"labelled" and "unlabelled": training.Batch}."""
+        x, averages = self.training_features(batches, step)
+        return self.loss_graph(x, batches["labelled"].labels), averages

@@ -1,53 +1,54 @@
-"""What the deep baselines share: F on a step's batch and in retrieval, and the layout of their codes.
+"""What the deep baselines share: F on a step's batch, and the layout of their codes.
 
-B images; a code has M = n_bits / 4 symbols of 4 bits. `config` is any object with the settings of config.py; nothing
-else is read. What a method has beside F are variables under its name: `pqn/codebooks`.
+B images; a code has M = n_bits / 4 symbols of 4 bits. What a method has beside F are variables under its name:
+`pqn/codebooks`.
 """
-from model import backbones
+from model.baselines import hamming
+from model.method import Method
 from model.networks import layers
-from model.networks.spatial import DIRECT
 from model.tf1 import tf
 
-NIBBLE = 4  # bits of a symbol
-WORDS = 2 ** NIBBLE  # codewords of a codebook, K
+WORDS = 2 ** hamming.NIBBLE  # codewords of a codebook, K
 LENGTH = 12  # numbers in a sub-vector, d, as GPQ has it
 
 
-def n_book(config):
-    """Codebooks, M."""
-    return config.n_bits // NIBBLE
+class Deep(Method):
+    """A method of F, trained on labelled images unless `roles` says otherwise."""
+
+    coded_by = ("n_bits",)
+
+    @property
+    def n_book(self):
+        """Codebooks, M."""
+        return self.config.n_bits // hamming.NIBBLE
+
+    def scope(self):
+        """The variable scope of the method."""
+        return tf.variable_scope(self.name, reuse=tf.AUTO_REUSE)
+
+    def training_features(self, batches, step):
+        """F's numbers of the images of a step, varied at random: as one batch, in the order of `batches`, so that they
+        are normalised together. Returns (float32 [all images, D], the operation that updates the moving averages)."""
+        images = [self.F.augment(batch.images, role, step) for role, batch in batches.items()]
+        x, update = self.F.train(tf.concat(images, axis=0), "+".join(batches))
+        return x, update()
 
 
-def own_variable(config, name, shape, initializer=None, trainable=True):
-    """The float32 variable `name` of the method, as `layers.variable` makes it."""
-    with tf.variable_scope(config.method, reuse=tf.AUTO_REUSE):
-        return layers.variable(name, shape, initializer, trainable)
+class Hashing(Deep):
+    """A deep baseline of bits: a bit is 1 where its score is above 0, and the distance is Hamming's."""
+
+    distance = "squared"
+
+    def scores(self, x):
+        """Scores float32 [B, n_bits] of F's numbers x, float32 [B, D]."""
+        raise NotImplementedError
+
+    def retrieval(self, images):
+        """The Retrieval of images or vectors."""
+        return hamming.retrieval(self.scores(self.F(images)) > 0)
 
 
-def seen(batches, config, step, dimension=None, spatial=DIRECT):
-    """What F sees in the images of a step, varied at random: as one batch, in the order of `batches`, so that they are
-    normalised together.
-
-    batches: {role: training.Batch}, of one role or several; step: its number, integer scalar; dimension: of F's last
-    layer, None for what comes before that. Returns (float32 [all images, dimension], the operation that updates F's
-    moving averages). `spatial` as in `backbones.features`.
-    """
-    strong = config.augmentation == "strong"
-    images = [backbones.views(batch.images, role, config, step)[strong] for role, batch in batches.items()]
-    found = backbones.features(config.backbone, tf.concat(images, axis=0), dimension, True, spatial, "+".join(batches),
-                               config.hidden, config.input_side)
-    return found.raw, layers.update_moving_averages(found.statistics)
-
-
-def features(images, config, dimension=None, spatial=DIRECT):
-    """What F sees in uint8 [B, H, W, 3] images, or vectors float [B, D], in retrieval: float32 [B, dimension].
-    `dimension` and `spatial` as above."""
-    standardised = backbones.network(config.backbone).standardise(images)
-    return backbones.features(config.backbone, standardised, dimension, False, spatial, hidden=config.hidden,
-                              side=config.input_side).raw
-
-
-def small_layer(x, units, name):
+def dense_init_001(x, units, name):
     """A dense layer as the fine-tuned baselines begin their last one: weights of deviation 0.01. x: float32 [B, C].
     Returns float32 [B, units]. Its variables are `name`'s in the current scope."""
     with tf.variable_scope(name):

@@ -6,26 +6,12 @@ weight of the quantization is the one that its authors advise; their code has 0.
 be orthogonal, from memory, unchecked; their code has no such part, and codebooks of different parts are orthogonal
 here. Ours: a batch is a group, a margin in proportion to the features, parts with codebooks of their own in place of
 codewords that are added, and codebooks that are fitted to the labelled images, as DQN's.
-
-`config` is any object with the settings of config.py; nothing else is read.
 """
-from typing import NamedTuple
-
-from model.baselines import deep, pairs, tanh_codes
-from model.networks.spatial import DIRECT
+from model.baselines import pairs, tanh_pq
 from model.tf1 import tf
 
-LAM = 1e-4
 MARGIN = 30 / 64  # squared distance, a number of z
 EACH = 8  # triplets of an anchor in a step, at most
-
-
-class Losses(NamedTuple):
-    """Scalars. triplet: over the hard triplets; quantization: times its weight; total: both."""
-
-    triplet: tf.Tensor
-    quantization: tf.Tensor
-    total: tf.Tensor
 
 
 def group_hard(z, labels, margin, step):
@@ -36,26 +22,27 @@ def group_hard(z, labels, margin, step):
     no triplet. z: float32 [B, D]; labels: bool [B, L]; margin: a squared distance; step: integer scalar, which decides
     the draw.
     """
-    same, distances = pairs.alike(labels), pairs.squared_distances(z)
-    positives = pairs.others(same)
-    near = tf.gather(distances, pairs.pick(positives, step, "positive", EACH), batch_dims=1)
+    same, distances = pairs.same_label(labels), pairs.squared_distances(z)
+    positives = pairs.exclude_self(same)
+    near = tf.gather(distances, pairs.sample_index(positives, step, "positive", EACH), batch_dims=1)
     # The negatives from the nearest on, so that hard ones are the first.
     nearest = tf.nn.top_k(-tf.where_v2(same, float("inf"), tf.stop_gradient(distances)), z.shape[0])
     n_hard = tf.searchsorted(-nearest.values, near + margin)
-    negative = tf.gather(nearest.indices, pairs.below(n_hard, step, "negative", EACH), batch_dims=1)
+    negative = tf.gather(nearest.indices, pairs.randint(n_hard, step, "negative", EACH), batch_dims=1)
     far = tf.gather(distances, negative, batch_dims=1)
-    return pairs.mean_of(margin + near - far, (n_hard > 0) & tf.reduce_any(positives, axis=1, keepdims=True))
+    return pairs.masked_mean(margin + near - far, (n_hard > 0) & tf.reduce_any(positives, axis=1, keepdims=True))
 
 
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The losses of a step. batches: {"labelled": training.Batch}; step: its number, integer scalar. Returns (Losses,
-    the operation that updates F's moving averages). `spatial` as in `backbones.features`."""
-    width = tanh_codes.width(config)
-    raw, averages = deep.seen(batches, config, step, width, spatial)
-    z = tf.tanh(raw)
-    triplet = group_hard(z, batches["labelled"].labels, MARGIN * width, step)
-    quantized = LAM * tanh_codes.quantization(z, config)
-    return Losses(triplet, quantized, triplet + quantized), averages
+class DTQ(tanh_pq.TanhPQ):
+    """Hard triplets of a batch, and codebooks by k-means."""
 
+    name = "dtq"
 
-retrieval_graph = tanh_codes.retrieval_graph
+    def losses(self, batches, step):
+        """total: triplet, over the hard triplets, and quantization, times its weight. batches: {"labelled":
+        training.Batch}."""
+        raw, averages = self.training_features(batches, step)
+        z = tf.tanh(raw)
+        triplet = group_hard(z, batches["labelled"].labels, MARGIN * self.dimension, step)
+        quantized = self.quantization(z)
+        return {"total": triplet + quantized, "triplet": triplet, "quantization": quantized}, averages

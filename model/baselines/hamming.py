@@ -1,5 +1,5 @@
 """Binary codes in the house's layout: four bits are a codeword's number, and Hamming distance is a squared distance."""
-from model.retrieval import Retrieval
+from model.method import Retrieval
 from model.tf1 import tf
 
 NIBBLE = 4  # bits of a symbol

@@ -5,42 +5,30 @@ the divide-and-encode layer of 50 features a bit. Ours: F in place of the networ
 these features, with ReLU. The paper's threshold, which sets bits beyond 0.5 +- epsilon to 0 or 1, is left out as in the
 port: its epsilon is not known to us.
 """
-from typing import NamedTuple
-
-from model.baselines import deep, hamming, pairs
+from model.baselines import deep, pairs
 from model.networks import layers
-from model.networks.spatial import DIRECT
 from model.tf1 import tf
 
-SCOPE = "ninh"
 SLICE = 50  # features that a bit is made of
 MARGIN = 1.0
 
 
-class Losses(NamedTuple):
-    """A scalar. total: the triplet loss."""
+class NINH(deep.Hashing):
+    """F, and the divide-and-encode layer."""
 
-    total: tf.Tensor
+    name = "ninh"
 
+    def scores(self, x):
+        """Divide and encode: each bit is made of a slice of 50 features of its own, and of no other. x: float32 [B, D].
+        Returns float32 [B, n_bits], before the sigmoid."""
+        n_bits = self.config.n_bits
+        with self.scope():
+            slices = tf.reshape(tf.nn.relu(layers.dense(x, SLICE * n_bits, "features")), [-1, n_bits, SLICE])
+            kernel = layers.variable("kernel", [n_bits, SLICE])
+            bias = layers.variable("bias", [n_bits], tf.zeros_initializer())
+        return tf.einsum("bqs,qs->bq", slices, kernel) + bias
 
-def scores(x, config):
-    """Divide and encode: each bit is made of a slice of 50 features of its own, and of no other. x: float32 [B, D].
-    Returns float32 [B, n_bits], before the sigmoid."""
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-        slices = tf.reshape(tf.nn.relu(layers.dense(x, SLICE * config.n_bits, "features")), [-1, config.n_bits, SLICE])
-        kernel = layers.variable("kernel", [config.n_bits, SLICE])
-        bias = layers.variable("bias", [config.n_bits], tf.zeros_initializer())
-    return tf.einsum("bqs,qs->bq", slices, kernel) + bias
-
-
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The loss of a step. batches: {"labelled": training.Batch}; step: its number, integer scalar. Returns (Losses, the
-    operation that updates F's moving averages). `spatial` as in `backbones.features`."""
-    x, averages = deep.seen(batches, config, step, spatial=spatial)
-    return Losses(pairs.triplet(tf.sigmoid(scores(x, config)), batches["labelled"].labels, MARGIN, step)), averages
-
-
-def retrieval_graph(images, config, spatial=DIRECT):
-    """The Retrieval of uint8 [B, H, W, 3] images or vectors, whose distance is Hamming's: a bit is 1 where its score is
-    above 0. `spatial` as in `backbones.features`."""
-    return hamming.retrieval(scores(deep.features(images, config, spatial=spatial), config) > 0)
+    def losses(self, batches, step):
+        """total: the triplet loss. batches: {"labelled": training.Batch}."""
+        x, averages = self.training_features(batches, step)
+        return {"total": pairs.triplet(tf.sigmoid(self.scores(x)), batches["labelled"].labels, MARGIN, step)}, averages

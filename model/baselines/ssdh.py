@@ -6,27 +6,12 @@ paper as remembered, unchecked, is F's features: `graph`. Ours: softmax cross-en
 gradient is that of a squared error of sigmoids; labelled and unlabelled images as many as each other; ranks of far
 images as shares of the batch, which had 128 images.
 """
-from typing import NamedTuple
-
 from model import losses
-from model.baselines import deep, hamming, pairs
-from model.networks.spatial import DIRECT
+from model.baselines import deep, pairs
 from model.tf1 import tf
 
-SCOPE = "ssdh"
 MARGIN = 1.0  # of ranking, a squared distance
 NEAREST = 8  # ranks that count as near, the image itself among them (release)
-
-
-class Losses(NamedTuple):
-    """Scalars. total: the weighted sum of the others; ranking: of labelled triplets; neighbours: of the graph; pseudo:
-    of pseudo-labels; classification: of the labelled, in nats."""
-
-    total: tf.Tensor
-    ranking: tf.Tensor
-    neighbours: tf.Tensor
-    pseudo: tf.Tensor
-    classification: tf.Tensor
 
 
 def far_ranks(n, n_bits):
@@ -59,7 +44,7 @@ def neighbours(distances, graph, step, n_bits):
     # Sorted from the nearest, and from the farthest: rank r is place n - 1 - r there.
     near = tf.nn.top_k(-graph, min(NEAREST, n)).indices
     far = tf.nn.top_k(graph, n - first).indices[:, n - 1 - last:]
-    near, far = (tf.gather(distances, tf.gather(ranked, pairs.pick(tf.ones_like(ranked, tf.bool), step, name),
+    near, far = (tf.gather(distances, tf.gather(ranked, pairs.sample_index(tf.ones_like(ranked, tf.bool), step, name),
                                                 batch_dims=1), batch_dims=1)
                  for ranked, name in ((near, "near"), (far, "far")))
     return 0.5 * tf.reduce_mean(contrastive(near, far, far_margin(n_bits)))
@@ -78,46 +63,44 @@ def pseudo_labelled(distances, labels, logits, step, n_bits):
     members = tf.concat([labels, tf.one_hot(likeliest, n_classes, True, False, dtype=tf.bool)], axis=0)
     itself = tf.eye(int(logits.shape[0]), dtype=tf.bool)[n_labelled:]
     having_likeliest, having_least = (tf.gather(tf.transpose(members), one) for one in (likeliest, least))
-    near, far, both = pairs.drawn_pairs(distances[n_labelled:], having_likeliest & ~itself, having_least, step,
+    near, far, both = pairs.sample_pos_neg(distances[n_labelled:], having_likeliest & ~itself, having_least, step,
                                         "pseudo")
-    return 0.5 * pairs.mean_of(contrastive(near, far, far_margin(n_bits)), both)
+    return 0.5 * pairs.masked_mean(contrastive(near, far, far_margin(n_bits)), both)
 
 
-def loss_graph(x, labels, config, step):
-    """The losses of what F sees in a batch, float32 [n, D], of the labelled images first. labels: bool [B, C], theirs;
-    step: integer scalar. Returns Losses."""
-    h, logits = tf.sigmoid(scores(x, config)), _logits(x, config)
-    n_labelled = labels.shape[0]
-    distances = pairs.squared_distances(h)
-    graph = distances if config.graph == "bits" else pairs.squared_distances(x)
+class SSDH(deep.Hashing):
+    """F with a hash layer and a classifier, trained on ranks, neighbours and pseudo-labels."""
 
-    ranking = 0.5 * pairs.triplet(h[:n_labelled], labels, MARGIN, step)
-    near_and_far = neighbours(distances, graph, step, config.n_bits)
-    pseudo = pseudo_labelled(distances, labels, logits, step, config.n_bits)
-    classification = losses.cross_entropy(labels, logits[:n_labelled])
-    total = ranking + config.lam * (near_and_far + pseudo) + classification
-    return Losses(total, ranking, near_and_far, pseudo, classification)
+    name = "ssdh"
+    roles = ("labelled", "unlabelled")
 
+    def loss_graph(self, x, labels, step):
+        """The losses of F's numbers of a batch, float32 [n, D], of the labelled images first.
 
-def scores(x, config):
-    """x: float32 [n, D]. Returns float32 [n, n_bits], before the sigmoid."""
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-        return deep.small_layer(x, config.n_bits, "bits")
+        ranking: of labelled triplets; neighbours: of the graph; pseudo: of pseudo-labels; classification: of the
+        labelled, in nats. labels: bool [B, C], of the labelled; step: integer scalar.
+        """
+        config, h = self.config, tf.sigmoid(self.scores(x))
+        with self.scope():
+            logits = deep.dense_init_001(x, config.n_CLASSES, "classes")
+        n_labelled = labels.shape[0]
+        distances = pairs.squared_distances(h)
+        graph = distances if config.graph == "bits" else pairs.squared_distances(x)
 
+        ranking = 0.5 * pairs.triplet(h[:n_labelled], labels, MARGIN, step)
+        near_and_far = neighbours(distances, graph, step, config.n_bits)
+        pseudo = pseudo_labelled(distances, labels, logits, step, config.n_bits)
+        classification = losses.cross_entropy(labels, logits[:n_labelled])
+        total = ranking + config.lam * (near_and_far + pseudo) + classification
+        return {"total": total, "ranking": ranking, "neighbours": near_and_far, "pseudo": pseudo,
+                "classification": classification}
 
-def _logits(x, config):
-    with tf.variable_scope(SCOPE, reuse=tf.AUTO_REUSE):
-        return deep.small_layer(x, config.n_CLASSES, "classes")
+    def scores(self, x):
+        """Before the sigmoid."""
+        with self.scope():
+            return deep.dense_init_001(x, self.config.n_bits, "bits")
 
-
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The losses of a step. batches: {"labelled" and "unlabelled": training.Batch}; step: its number, integer scalar.
-    Returns (Losses, the operation that updates F's moving averages). `spatial` as in `backbones.features`."""
-    x, averages = deep.seen(batches, config, step, spatial=spatial)
-    return loss_graph(x, batches["labelled"].labels, config, step), averages
-
-
-def retrieval_graph(images, config, spatial=DIRECT):
-    """The Retrieval of uint8 [B, H, W, 3] images or vectors, whose distance is Hamming's: a bit is 1 where its score is
-    above 0. `spatial` as in `backbones.features`."""
-    return hamming.retrieval(scores(deep.features(images, config, spatial=spatial), config) > 0)
+    def losses(self, batches, step):
+        """As `loss_graph`. batches: {"labelled" and "unlabelled": training.Batch}."""
+        x, averages = self.training_features(batches, step)
+        return self.loss_graph(x, batches["labelled"].labels, step), averages

@@ -5,33 +5,15 @@ the largest number of a block, and queries by the numbers before the softmax. Ou
 of 16 for every length, where they have 2 of 64 for 12 bits. A block that the ReLU makes 0 throughout learns nothing
 from its image; the log's `mean_entropy` then stays high.
 
-B images, M blocks of K numbers. `config` is any object with the settings of config.py; nothing else is read.
+B images, M blocks of K numbers.
 """
 import math
-from typing import NamedTuple
 
 from model import losses
 from model.baselines import deep
+from model.method import Retrieval, weighted
 from model.networks import layers
-from model.networks.spatial import DIRECT
-from model.retrieval import Retrieval
 from model.tf1 import tf
-
-
-class Losses(NamedTuple):
-    """Scalars. classification: cross-entropy over the logarithm of the number of classes; mean_entropy: of the blocks
-    of an image, which should be low, so that they are nearly one-hot; batch_entropy: of the blocks' means over the
-    batch, which should be high, so that all codewords are used, both 0 to 1; total: the first two less the third."""
-
-    classification: tf.Tensor
-    mean_entropy: tf.Tensor
-    batch_entropy: tf.Tensor
-    total: tf.Tensor
-
-
-def _blocks(raw, config):
-    """The activations of F's output, float32 [B, M * K], as float32 [B, M, K], not below 0."""
-    return tf.nn.relu(tf.reshape(raw, [-1, deep.n_book(config), deep.WORDS]))
 
 
 def entropy(p):
@@ -40,30 +22,44 @@ def entropy(p):
 
 
 def losses_of(z, logits, labels):
-    """Losses of blocks z, float32 [B, M, K], each of which sums to 1, and logits float32 [B, C] that were made of them.
-    labels: bool [B, C], one or several a row, which count alike."""
-    classification = losses.cross_entropy(labels, logits) / math.log(int(logits.shape[1]))
-    mean_entropy, batch_entropy = tf.reduce_mean(entropy(z)), entropy(tf.reduce_mean(z, axis=0))
-    return Losses(classification, mean_entropy, batch_entropy, classification + mean_entropy - batch_entropy)
+    """The losses of blocks z, float32 [B, M, K], each of which sums to 1, and logits float32 [B, C] made of them.
+
+    classification: cross-entropy over the logarithm of the number of classes; mean_entropy: of the blocks of an image,
+    which should be low, so that they are nearly one-hot; batch_entropy: of the blocks' means over the batch, which
+    should be high, so that all codewords are used, both 0 to 1; total: the first two less the third. labels: bool
+    [B, C], one or several a row, which count alike.
+    """
+    return weighted({"classification": (1, losses.cross_entropy(labels, logits) / math.log(int(logits.shape[1]))),
+                     "mean_entropy": (1, tf.reduce_mean(entropy(z))),
+                     "batch_entropy": (-1, entropy(tf.reduce_mean(z, axis=0)))})
 
 
-def training_losses(batches, config, step, spatial=DIRECT):
-    """The losses of a step. batches: {"labelled": training.Batch}; step: its number, integer scalar. Returns (Losses,
-    the operation that updates F's moving averages). `spatial` as in `backbones.features`."""
-    width = deep.n_book(config) * deep.WORDS
-    raw, averages = deep.seen(batches, config, step, width, spatial)
-    z = tf.nn.softmax(_blocks(raw, config))
-    with tf.variable_scope(config.method, reuse=tf.AUTO_REUSE):
-        logits = layers.dense(tf.reshape(z, [-1, width]), config.n_CLASSES, "classifier")
-    return losses_of(z, logits, batches["labelled"].labels), averages
+class SUBIC(deep.Deep):
+    """Blocks of softmax on F, and a classifier on them."""
 
+    name = "subic"
 
-def retrieval_graph(images, config, spatial=DIRECT):
-    """A Retrieval of uint8 [B, H, W, 3] images or vectors. A code names the largest number of each block; its codewords
-    are one-hot, so that their inner product with a query's activations adds up those that the code names. `spatial` as
-    in `backbones.features`."""
-    n_book = deep.n_book(config)
-    blocks = _blocks(deep.features(images, config, n_book * deep.WORDS, spatial), config)
-    one_hot = tf.tile(tf.eye(deep.WORDS)[tf.newaxis], [n_book, 1, 1])
-    codes = tf.cast(tf.argmax(blocks, axis=2), tf.uint8)
-    return Retrieval(tf.reshape(blocks, [-1, n_book * deep.WORDS]), codes, one_hot)
+    @property
+    def dimension(self):
+        """Numbers of all blocks, M * K."""
+        return self.n_book * deep.WORDS
+
+    def blocks(self, raw):
+        """The activations of F's output, float32 [B, M * K], as float32 [B, M, K], not below 0."""
+        return tf.nn.relu(tf.reshape(raw, [-1, self.n_book, deep.WORDS]))
+
+    def losses(self, batches, step):
+        """As `losses_of`. batches: {"labelled": training.Batch}."""
+        raw, averages = self.training_features(batches, step)
+        z = tf.nn.softmax(self.blocks(raw))
+        with self.scope():
+            logits = layers.dense(tf.reshape(z, [-1, self.dimension]), self.config.n_CLASSES, "classifier")
+        return losses_of(z, logits, batches["labelled"].labels), averages
+
+    def retrieval(self, images):
+        """A code names the largest number of each block; its codewords are one-hot, so that their inner product with a
+        query's activations adds up those that the code names."""
+        blocks = self.blocks(self.F(images))
+        one_hot = tf.tile(tf.eye(deep.WORDS)[tf.newaxis], [self.n_book, 1, 1])
+        codes = tf.cast(tf.argmax(blocks, axis=2), tf.uint8)
+        return Retrieval(tf.reshape(blocks, [-1, self.dimension]), codes, one_hot)

@@ -41,9 +41,9 @@ def ten_crops(images, see):
     return tf.reduce_mean(seen, axis=0) / 2
 
 
-def alexnet(images, dimension, drop, **_):
-    """images: float32 [B, H, H, 3], of `standardise`; of more than 227 x 227 pixels the middle counts. Returns Features
-    of `dimension` numbers an image, without statistics. `drop` takes half of each 4096 activations in training."""
+def alexnet(images, forward):
+    """images: float32 [B, H, H, 3], of `standardise`; of more than 227 x 227 pixels the middle counts. Returns
+    float32 [B, 4096]. Dropout takes half of each 4096 activations."""
     def pool(x):
         return tf.nn.max_pool2d(x, 3, 2, "VALID")
 
@@ -51,7 +51,7 @@ def alexnet(images, dimension, drop, **_):
         return tf.nn.local_response_normalization(x, depth_radius=2, bias=1, alpha=2e-5, beta=0.75)
 
     def full(x, name):
-        return drop(tf.nn.relu(layers.dense(x, 4096, name)), name)
+        return forward.drop(tf.nn.relu(layers.dense(x, 4096, name)), name)
 
     before = (int(images.shape[1]) - CROP) // 2
     images = images[:, before:before + CROP, before:before + CROP]
@@ -61,4 +61,4 @@ def alexnet(images, dimension, drop, **_):
     x = layers.conv_relu(x, 384, 3, "conv4", groups=2)
     x = pool(layers.conv_relu(x, 256, 3, "conv5", groups=2))
     x = tf.reshape(x, [-1, x.shape[1:].num_elements()])
-    return layers.Features(layers.head(full(full(x, "fc6"), "fc7"), dimension), [])
+    return full(full(x, "fc6"), "fc7")

@@ -2,18 +2,18 @@ from model.networks import layers
 from model.tf1 import tf
 
 
-def cnn_f(images, dimension, drop, **_):
-    """CNN-F of Chatfield et al. (BMVC 2014, table 1), whose last layer gives `dimension` numbers and not 1000 classes.
+def cnn_f(images, forward):
+    """CNN-F of Chatfield et al. (BMVC 2014, table 1), up to its layer of 1000 classes.
 
-    images: float32 [B, 32, 32, 3], standardised; they are enlarged to 224 x 224. Returns Features without statistics.
-    `drop` takes half of each 4096 activations in training. Local response normalisation is that of Krizhevsky et al.
+    images: float32 [B, 32, 32, 3], standardised; they are enlarged to 224 x 224. Returns float32 [B, 4096].
+    Dropout takes half of each 4096 activations. Local response normalisation is that of Krizhevsky et al.
     (2012, section 3.3), and pooling that of the published model: 3 x 3, stride 2.
     """
     def normalise(x):
         return tf.nn.local_response_normalization(x, depth_radius=2, bias=2, alpha=1e-4, beta=0.75)
 
     def full(x, name):
-        return drop(tf.nn.relu(layers.dense(x, 4096, name)), name)
+        return forward.drop(tf.nn.relu(layers.dense(x, 4096, name)), name)
 
     x = normalise(layers.conv_relu(layers.enlarge(images, 224), 64, 11, "conv1", stride=4, padding="VALID"))
     x = tf.nn.max_pool2d(x, 3, 2, "SAME")
@@ -23,5 +23,4 @@ def cnn_f(images, dimension, drop, **_):
     x = layers.conv_relu(x, 256, 3, "conv4")
     x = layers.conv_relu(x, 256, 3, "conv5")
     x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-    x = full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6")
-    return layers.Features(layers.head(full(x, "full7"), dimension), [])
+    return full(full(tf.reshape(x, [-1, x.shape[1:].num_elements()]), "full6"), "full7")

@@ -13,7 +13,6 @@ from model.networks import layers
 from model.tf1 import tf
 
 FEATURES = 1280
-SIDE = 224  # pixels, as Lite0 was trained; the published sides of Lite1 and Lite2 are 240 and 260
 MEAN, RANGE = 127, 128  # the pixels that become 0, and 1 more than 0
 PRECISION = 2 ** 22  # Pillow's weights are whole multiples of its inverse
 
@@ -48,8 +47,8 @@ def _multiple_of_8(filters):
 
 
 def standardise(images):
-    """uint8 (or 0 to 255 float) [B, H, W, 3] to float32, as the published weights were trained; what `pooled` made,
-    float [B, 1280], as it is."""
+    """uint8 (or 0 to 255 float) [B, H, W, 3] to float32, as the published weights were trained; float [B, 1280],
+    the network's own numbers, as they are."""
     images = tf.cast(images, tf.float32)
     return images if images.shape.ndims == 2 else (images - MEAN) / RANGE
 
@@ -85,18 +84,17 @@ def _whole(x):
     return tf.clip_by_value(tf.floor(x + 0.5), 0, 255)
 
 
-def conv_bn(x, name, filters, training, size=1, stride=1):
-    """Convolution (SAME, no bias) and batch normalisation, x: float32 [B, H, W, C]. Returns (x of `filters` channels,
-    layers.BatchStatistics or None). In retrieval the moving averages are folded into the kernel."""
+def conv_bn(x, name, filters, forward, size=1, stride=1):
+    """Convolution (SAME, no bias) and batch normalisation, x: float32 [B, H, W, C]. Returns x of `filters` channels."""
     with tf.variable_scope(name):
         kernel = layers.variable("kernel", [size, size, x.shape[-1], filters])
 
     def convolve(kernel):
         return tf.nn.conv2d(x, kernel, stride, "SAME")
-    return layers.normalised(convolve, kernel, layers.normalisation(name, filters), training)
+    return layers.normalised(convolve, kernel, layers.normalisation(name, filters), forward)
 
 
-def depthwise_bn(x, name, training, size, stride):
+def depthwise_bn(x, name, forward, size, stride):
     """As `conv_bn`, but each channel is convolved by itself."""
     channels = x.shape[-1]
     with tf.variable_scope(name):
@@ -104,41 +102,25 @@ def depthwise_bn(x, name, training, size, stride):
 
     def convolve(kernel):
         return tf.nn.depthwise_conv2d(x, kernel[..., tf.newaxis], [1, stride, stride, 1], "SAME")
-    return layers.normalised(convolve, kernel, layers.normalisation(name, channels), training)
+    return layers.normalised(convolve, kernel, layers.normalisation(name, channels), forward)
 
 
-def pooled(images, training, variant, side=SIDE):
-    """What the ImageNet classifier sees: Features of 1,280 numbers an image.
+def efficientnet_lite(images, forward, variant):
+    """What the ImageNet classifier sees, float32 [B, 1280].
 
-    images: float32 [B, h, w, 3], standardised, h and w static; they are enlarged to side x side.
+    images: float32 [B, h, w, 3], standardised, h and w static; they are enlarged to `forward.side`. Or these 1,280
+    numbers themselves, which are returned. variant: 0, 1 or 2.
     """
-    statistics = []
-
-    def layer(made):
-        x, seen = made
-        statistics.append(seen)
-        return x
-
-    x = tf.nn.relu6(layer(conv_bn(resize(images, side), "stem", 32, training, size=3, stride=2)))
+    if images.shape.ndims == 2:
+        return images
+    x = tf.nn.relu6(conv_bn(resize(images, forward.side), "stem", 32, forward, size=3, stride=2))
     for number, block in enumerate(blocks(variant)):
         with tf.variable_scope(f"block{number}"):
             entry, channels = x, x.shape[-1]
             if block.expansion > 1:
-                x = tf.nn.relu6(layer(conv_bn(x, "expand", block.expansion * channels, training)))
-            x = tf.nn.relu6(layer(depthwise_bn(x, "depthwise", training, block.size, block.stride)))
-            x = layer(conv_bn(x, "project", block.filters, training))
+                x = tf.nn.relu6(conv_bn(x, "expand", block.expansion * channels, forward))
+            x = tf.nn.relu6(depthwise_bn(x, "depthwise", forward, block.size, block.stride))
+            x = conv_bn(x, "project", block.filters, forward)
             if block.stride == 1 and block.filters == channels:
                 x += entry
-    x = tf.nn.relu6(layer(conv_bn(x, "head", FEATURES, training)))
-    return layers.Features(tf.reduce_mean(x, [1, 2]), statistics if training else [])
-
-
-def efficientnet_lite(images, dimension, training, variant, side=SIDE, **_):
-    """Features of `dimension` numbers an image, a dense layer of the 1,280; where that is None, the 1,280 themselves.
-
-    images: float32 [B, h, w, 3], standardised, h and w static; they are enlarged to side x side. Or what `pooled` made
-    of them before, float32 [B, 1280]: the last layer is then all there is. variant: 0, 1 or 2. With `training` the
-    batch's own statistics normalise it, else the moving averages do.
-    """
-    features = layers.Features(images, []) if images.shape.ndims == 2 else pooled(images, training, variant, side)
-    return features._replace(raw=layers.head(features.raw, dimension))
+    return tf.reduce_mean(tf.nn.relu6(conv_bn(x, "head", FEATURES, forward)), [1, 2])

@@ -14,12 +14,11 @@ def unit_scale(vectors):
     return tf.nn.l2_normalize(vectors, axis=1, epsilon=1e-30) * float(vectors.shape[1]) ** 0.5
 
 
-def dense_layers(vectors, dimension, hidden=(), **_):
-    """vectors: float32 [B, D]; hidden: units of each hidden layer, first to last. Returns Features of `dimension`
-    numbers a vector, without statistics."""
-    for number, units in enumerate(hidden, 1):
+def dense_layers(vectors, forward):
+    """The hidden layers, each with ReLU. vectors: float32 [B, D]. Returns float32 [B, units of the last]."""
+    for number, units in enumerate(forward.hidden, 1):
         vectors = tf.nn.relu(layers.dense(vectors, units, f"hidden{number}"))
-    return layers.Features(layers.head(vectors, dimension), [])
+    return vectors
 
 
 def widths(shapes):

@@ -5,7 +5,6 @@ gist.c 1.1 shares `even_out` and `band_energies`, and differs in the bands, in c
 """
 import numpy as np
 
-from model.networks import layers
 from model.tf1 import tf
 
 ORIENTATIONS = (8, 8, 8, 8)  # of each scale, finest first
@@ -81,10 +80,10 @@ def band_energies(x, orientations=ORIENTATIONS, extension=EXTENSION):
     return tf.reshape(tf.transpose(energies, [1, 2, 0, 3, 4]), [-1, channels * len(bands) * BLOCKS ** 2])
 
 
-def gist(images, dimension, **_):
-    """images: float32 [B, S, S, 3], 0 to 255. Returns Features: GIST itself, 512 numbers an image, where `dimension` is
-    None, else that many of a dense layer on it. The mean of the channels is stretched to 0 to 255 in each image."""
+def gist(images, forward):
+    """images: float32 [B, S, S, 3], 0 to 255. Returns float32 [B, 512]. The mean of the channels is stretched to
+    0 to 255 in each image."""
     grey = tf.reduce_mean(images, axis=3)[:, tf.newaxis]
     grey -= tf.reduce_min(grey, axis=[2, 3], keepdims=True)
     grey *= 255 / tf.maximum(tf.reduce_max(grey, axis=[2, 3], keepdims=True), 1e-9)
-    return layers.Features(layers.head(band_energies(even_out(grey)), dimension), [])
+    return band_energies(even_out(grey))

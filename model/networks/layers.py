@@ -3,10 +3,11 @@
 Images are float32 [B, H, W, C] unless a docstring says otherwise. Variables are made on first use and shared afterwards
 (the two towers are one network).
 """
+import dataclasses
 import zlib
 from typing import NamedTuple
 
-from model.networks.spatial import DIRECT
+from model.networks.convolution import DIRECT, Direct, Winograd
 from model.tf1 import tf
 
 DECAY = 0.9
@@ -34,11 +35,34 @@ class BatchStatistics(NamedTuple):
     variance: tf.Tensor
 
 
-class Features(NamedTuple):
-    """raw: float32 [B, D], not normalised. statistics: one BatchStatistics a layer, empty in retrieval."""
+@dataclasses.dataclass
+class Forward:
+    """A forward pass through F: how its layers compute, and what they saw.
 
-    raw: tf.Tensor
-    statistics: list[BatchStatistics]
+    training: whether batch statistics normalise and dropout acts. convolution: its form. name: the batch's; batches of
+    other names drop other numbers. step: integer scalar, of training. hidden: units of each hidden layer, for vectors.
+    side: pixels that EfficientNet-Lite enlarges images to. frozen: bool scalar of the graph, whether training
+    normalises by the moving averages as well, which then stay as they are; None for never. statistics: a
+    BatchStatistics a layer, in training.
+    """
+
+    training: bool = False
+    convolution: Direct | Winograd = DIRECT
+    name: str = ""
+    step: tf.Tensor | None = None
+    hidden: tuple[int, ...] = ()
+    side: int = 224
+    frozen: tf.Tensor | None = None
+    statistics: list[BatchStatistics] = dataclasses.field(default_factory=list)
+
+    @property
+    def early(self):
+        """The form for large images of few channels, where Winograd's method is faster in the gradients alone."""
+        return self.convolution if self.training else DIRECT
+
+    def drop(self, x, layer):
+        """x with half of its numbers dropped in training, by the names of batch and layer; x itself in retrieval."""
+        return dropout(x, 0.5, stream(f"{self.name}/{layer}", self.step), levels=2) if self.training else x
 
 
 def seed_of(name):
@@ -92,16 +116,19 @@ def normalisation(scope, channels, debiased=True):
                              local_step=variable(f"{debias}/local_step", [], zeros, trainable=False))
 
 
-def normalised(convolve, kernel, norm, training, epsilon=EPSILON, frozen=None):
-    """A convolution without bias, and the batch normalisation `norm` of its channels, which are the last axis of the
-    kernel and of the images convolve(kernel). Returns (images, BatchStatistics or None).
+def normalised(convolve, kernel, norm, forward, epsilon=EPSILON, bias=0.0):
+    """A convolution and the batch normalisation `norm` of its channels.
 
-    In retrieval the moving averages are folded into the kernel. frozen: bool scalar of the graph, whether training
-    normalises by the moving averages as well, which then stay as they are; None for never.
+    convolve: function of the kernel, whose last axis are the channels, as of the images that it returns. bias: float32
+    [channels], of the convolution.
+
+    In training the bias is left out of the convolution, since the batch mean takes it away again: it only
+    shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
+    averages are folded into the kernel, so that one convolution does the whole layer.
     """
-    if not training:
+    if not forward.training:
         scale = norm.gamma * tf.rsqrt(norm.moving_variance + epsilon)
-        return tf.nn.bias_add(convolve(kernel * scale), norm.beta - norm.moving_mean * scale), None
+        return tf.nn.bias_add(convolve(kernel * scale), (bias - norm.moving_mean) * scale + norm.beta)
     x = convolve(kernel)
 
     def by_batch():
@@ -111,47 +138,40 @@ def normalised(convolve, kernel, norm, training, epsilon=EPSILON, frozen=None):
         return tf.nn.fused_batch_norm(x, norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance, epsilon,
                                       is_training=False)
 
-    x, mean, variance = by_batch() if frozen is None else tf.cond(frozen, by_averages, by_batch)
-    return x, BatchStatistics(norm, mean, variance)
+    x, mean, variance = by_batch() if forward.frozen is None else tf.cond(forward.frozen, by_averages, by_batch)
+    forward.statistics.append(BatchStatistics(norm, mean + bias, variance))
+    return x
 
 
-def conv_bn_relu(x, filters, conv, norm, training, spatial=DIRECT):
+def conv_bn_relu(x, filters, conv, norm, forward, convolution=DIRECT):
     """3 x 3 convolution (stride 1, SAME, bias), batch normalisation, ReLU.
 
-    x: images in the layout of `spatial`, which convolves. Returns (x of `filters` channels, BatchStatistics or None).
-
-    In training the bias is left out of the convolution, since the batch mean takes it away again: it only
-    shifts the statistics, its exact gradient is zero, and it stays where it was. In retrieval the moving
-    averages are folded into the kernel, so that one convolution does the whole layer.
+    x: images in the layout of `convolution`. Returns the same of `filters` channels.
     """
     kernel, bias = _kernel_and_bias(conv, [3, 3, x.shape[-1], filters])
-    norm = normalisation(norm, filters)
-    if training:
-        x, mean, variance = tf.nn.fused_batch_norm(spatial.convolve(x, kernel), norm.gamma, norm.beta, epsilon=EPSILON)
-        return tf.nn.relu(x), BatchStatistics(norm, mean + bias, variance)
-    scale = norm.gamma * tf.rsqrt(norm.moving_variance + EPSILON)
-    shift = (bias - norm.moving_mean) * scale + norm.beta
-    return tf.nn.relu(tf.nn.bias_add(spatial.convolve(x, kernel * scale), shift)), None
+    return tf.nn.relu(normalised(lambda kernel: convolution.convolve(x, kernel), kernel, normalisation(norm, filters),
+                                 forward, bias=bias))
 
 
-def update_moving_averages(statistics):
+def update_moving_averages(statistics, after=None):
     """Take one tower's list of BatchStatistics into the moving averages, as the release does.
 
-    The mean is zero-debiased where it has the helpers for it (`biased`, `local_step`), the variance is not. Returns
-    one operation.
+    The mean is zero-debiased where it has the helpers for it (`biased`, `local_step`), the variance is not. after: an
+    operation that comes first. Returns one operation.
     """
     def move(average, seen):
         return average.assign_sub((1 - DECAY) * (average - seen))
 
     updates = []
-    for norm, mean, variance in statistics:
-        updates.append(move(norm.moving_variance, variance))
-        if norm.biased is None:
-            updates.append(move(norm.moving_mean, mean))
-        else:
-            step, total = norm.local_step.assign_add(1.0), move(norm.biased, mean)
-            updates.append(norm.moving_mean.assign(total / (1 - tf.pow(DECAY, step))))
-    return tf.group(*updates)
+    with tf.control_dependencies([] if after is None else [after]):
+        for norm, mean, variance in statistics:
+            updates.append(move(norm.moving_variance, variance))
+            if norm.biased is None:
+                updates.append(move(norm.moving_mean, mean))
+            else:
+                step, total = norm.local_step.assign_add(1.0), move(norm.biased, mean)
+                updates.append(norm.moving_mean.assign(total / (1 - tf.pow(DECAY, step))))
+        return tf.group(*updates)
 
 
 def enlarge(images, size):
@@ -182,16 +202,11 @@ def dense(x, units, name="dense"):
     return tf.matmul(x, kernel) + bias
 
 
-def head(x, dimension):
-    """A network's last layer: `dense`, float32 [B, dimension], or x itself, float32 [B, C], where that is None."""
-    return x if dimension is None else dense(x, dimension)
+def dropout(x, rate, seed, levels=2 ** 16):
+    """Each number of x set to 0 with probability `rate`, the others divided by 1 - rate.
 
-
-def dropout(x, step, name):
-    """Each number of x set to 0 with probability 1/2, else doubled. x: float32; step: integer scalar, of training.
-
-    The graph's seed, the step and the name decide what is dropped: a run is repeatable, other names drop others.
+    x: float32; seed: int32 or int64 [2], another for every batch. The rate is taken to the nearest 1 / levels.
     """
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    twos = 2 * tf.random.stateless_uniform(tf.shape(x), stream(name, step), 0, 2, tf.int32)
-    return x * tf.cast(twos, tf.float32)
+    draws = tf.random.stateless_uniform(tf.shape(x), seed, 0, levels, tf.int32)
+    return tf.where_v2(draws < round(rate * levels), 0., x / (1 - rate))

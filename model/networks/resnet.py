@@ -1,7 +1,6 @@
 """ResNet-18 (He et al., CVPR 2016) for images of 32 x 32 pixels: no pooling but the last, strides and initial weights
 as PyTorch's. The names of variables mirror those of SPQ's release."""
 from model.networks import layers
-from model.networks.spatial import DIRECT
 from model.tf1 import tf
 
 EPSILON = 1e-5
@@ -25,29 +24,23 @@ def halve(images, kernel):
     return tf.nn.conv2d(tf.pad(images, [[0, 0], margin, margin, [0, 0]]), kernel, 2, "VALID")
 
 
-def resnet18(images, dimension, training, spatial, frozen=None, **_):
-    """Features of `dimension` numbers an image, a dense layer of the 512 of `fc_out`; where that is None, the 512.
+def resnet18(images, forward):
+    """The 512 numbers of `fc_out`, float32 [B, 512]. images: float32 [B, 32, 32, 3].
 
-    images: float32 [B, 32, 32, 3]. With `training` the batch's own statistics normalise it, or the moving averages
-    where `frozen`, a bool scalar of the graph, says so; else the moving averages do. `spatial` convolves and pools; the
-    convolutions of stride 2 are the library's.
+    The convolutions of stride 2 are the library's, whatever the form of the others.
     """
-    statistics = []
-
     def conv_bn(x, filters, conv, norm, convolve, size=3):
         channels = int(x.shape[-1])
         with tf.variable_scope(conv):
             kernel = layers.uniform_variable("kernel", [size, size, channels, filters],
                                              (size * size * channels) ** -0.5)
         norm = layers.normalisation(norm, filters, debiased=False)
-        x, seen = layers.normalised(lambda kernel: convolve(x, kernel), kernel, norm, training, EPSILON, frozen)
-        statistics.append(seen)
-        return x
+        return layers.normalised(lambda kernel: convolve(x, kernel), kernel, norm, forward, EPSILON)
 
     def block(x, filters, here, before=None):
         """A basic block in the layout of `here`. Where `before` is given, x comes in its layout and is halved."""
         def convolve(x, kernel):
-            return here.convolve(x, kernel) if before is None else here.enter(halve(before.leave(x), kernel))
+            return here.convolve(x, kernel) if before is None else here.to_layout(halve(before.from_layout(x), kernel))
 
         y = tf.nn.relu(conv_bn(x, filters, "conv1", "bn1", convolve))
         y = conv_bn(y, filters, "conv2", "bn2", here.convolve)
@@ -55,17 +48,15 @@ def resnet18(images, dimension, training, spatial, frozen=None, **_):
             x = conv_bn(x, filters, "shortcut/0", "shortcut/1", convolve, size=1)
         return tf.nn.relu(y + x)
 
-    # On large images of few channels Winograd's method saves time in the gradients only.
-    here = spatial if training else DIRECT
-    x = tf.nn.relu(conv_bn(here.enter(images), STAGES[0], "conv1", "bn1", here.convolve))
+    here = forward.early
+    x = tf.nn.relu(conv_bn(here.to_layout(images), STAGES[0], "conv1", "bn1", here.convolve))
     for stage, filters in enumerate(STAGES, 1):
-        before, here = here, here if stage == 1 else spatial
+        before, here = here, here if stage == 1 else forward.convolution
         for number in range(BLOCKS):
             with tf.variable_scope(f"layer{stage}/{number}"):
                 x = block(x, filters, here, before if stage > 1 and number == 0 else None)
-    x = spatial.average_pool(x)
+    x = forward.convolution.average_pool(x)
     bound = FEATURES ** -0.5
     with tf.variable_scope("fc_out"):
         kernel = layers.uniform_variable("kernel", [x.shape[-1], FEATURES], bound)
-        x = tf.nn.relu(tf.matmul(x, kernel) + layers.uniform_variable("bias", [FEATURES], bound))
-    return layers.Features(layers.head(x, dimension), statistics if training else [])
+        return tf.nn.relu(tf.matmul(x, kernel) + layers.uniform_variable("bias", [FEATURES], bound))

@@ -6,7 +6,8 @@ import pytest
 
 from config import GPQ
 from model import gpq, training
-from model.networks.spatial import Direct, Winograd
+from model.method import weighted
+from model.networks.convolution import Direct, Winograd
 from model.tf1 import tf
 from utils.checkpoints import store
 
@@ -33,11 +34,16 @@ def ours(request, reference, reference_checkpoint):
     with tf.Graph().as_default(), tf.Session() as session:
         names = ("source_input", "labels_onehot", "target_input")
         batch = [tf.constant(reference[f"train_{name}"]) for name in names]
-        losses, towers, averages = gpq.loss_graph(*batch, config, spatial=request.param)
+        source, labels, target = batch
+        method = gpq.GPQ(config, request.param)
+        seen, unseen, averages = method.features(source, target)
+        towers = method.towers(seen, unseen)
+        losses = weighted(method.terms(towers, labels))
         step = training.training_graph(losses, averages, config, n_steps=1).step
-        gradients = {v.name: g for g, v in training.gradients(losses.total) if g is not None}
-        evaluation, _, _ = gpq.loss_graph(*batch, config, training=False, spatial=request.param)
-        retrieval = gpq.retrieval_graph(tf.constant(reference["test_images_uint8"]), config, request.param)
+        gradients = {v.name: g for g, v in training.gradients(losses["total"]) if g is not None}
+        averaged = method.towers(*(method.F.features(images)[0] for images in (source, target)))
+        evaluation = weighted(method.terms(averaged, labels))
+        retrieval = method.retrieval(tf.constant(reference["test_images_uint8"]))
         variables = {v.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
         store.restore(session, reference_checkpoint, store.weights(), config)
@@ -109,7 +115,7 @@ def test_losses_with_the_moving_averages(ours, reference):
 
 def release_order(losses):
     """hash, cls, ent (negative), total."""
-    return [losses.n_pair, losses.classification, -losses.entropy, losses.total]
+    return [losses["n_pair"], losses["classification"], -losses["entropy"], losses["total"]]
 
 
 def test_norm_of_every_gradient(ours, reference):
@@ -175,15 +181,15 @@ def test_moving_averages_of_both_towers(ours, reference):
 
 def test_retrieval_restores_what_the_releases_demo_does(release_variables):
     with tf.Graph().as_default():
-        gpq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), GPQ())
+        gpq.GPQ(GPQ()).retrieval(tf.placeholder(tf.uint8, [None, 32, 32, 3]))
         assert shapes(store.weights()) == release_variables["DEMO"]
 
 
 def test_variables_of_the_releases_training(release_variables):
     with tf.Graph().as_default():
-        batch = tf.placeholder(tf.float32, [2, 32, 32, 3])
-        losses, _, averages = gpq.loss_graph(batch, tf.placeholder(tf.float32, [2, 10]), batch, GPQ())
-        training.training_graph(losses, averages, GPQ(), n_steps=1)
+        batch = training.Batch(tf.placeholder(tf.uint8, [2, 32, 32, 3]), tf.placeholder(tf.bool, [2, 10]))
+        method = gpq.GPQ(GPQ())
+        method.optimise(*method.losses(dict.fromkeys(method.roles, batch), 0), n_steps=1)
         mine, demo = shapes(tf.global_variables()), shapes(store.weights())
     assert mine.pop("global_step") == []
     without = {name for name in release_variables["TRAIN"] if is_convolution_bias(name) and "/Adam" in name}

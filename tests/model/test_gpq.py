@@ -5,13 +5,23 @@ import numpy as np
 import pytest
 
 from config import GPQ
-from model import backbones, gpq, quantizer
+from model import quantizer
 from model.augmentation import view
+from model.backbone import Backbone
+from model.gpq import GPQ as Method
+from model.method import weighted
 from model.tf1 import tf
 from model.training import Batch
 
 M, D, C = 4, 3, 5
 FORMS = ("release", "paper")
+
+
+def losses_of(method, labelled, labels, unlabelled):
+    """(losses, towers) of two batches of images."""
+    seen, unseen, _ = method.features(labelled, unlabelled)
+    towers = method.towers(seen, unseen)
+    return weighted(method.terms(towers, labels)), towers
 
 
 @pytest.fixture(scope="module", params=FORMS)
@@ -22,15 +32,15 @@ def network(request):
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
         labelled, unlabelled = map(tf.constant, images)
-        values, _, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config)
+        values, _ = losses_of(Method(config), labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled)
         session.run(tf.global_variables_initializer())
-        yield SimpleNamespace(config=config, session=session, losses=values,
+        yield SimpleNamespace(config=config, session=session, losses=SimpleNamespace(**values),
                               variables={v.op.name: v for v in tf.trainable_variables()})
 
 
 def test_total_weighs_the_losses(network):
     """The paper's lambda_1 belongs to classification; the release's lam_1, 0.3 here, to entropy."""
-    found = network.session.run(network.losses)
+    found = SimpleNamespace(**network.session.run(vars(network.losses)))
     on_classes, on_entropy = (0.7, 0.3) if network.config.follow == "release" else (0.3, 0.7)
     expected = found.n_pair + on_classes * found.classification - on_entropy * found.entropy
     assert found.total == pytest.approx(expected, rel=1e-6)
@@ -54,9 +64,9 @@ def test_features_minimise_the_entropy_that_prototypes_maximise(network, name, s
 
 def test_each_batch_is_normalised_by_its_own_statistics(compute):
     def graph(labelled, unlabelled):
-        config = GPQ(n_book=M, len_code=D, n_CLASSES=C)
-        _, towers, _ = gpq.loss_graph(labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled, config)
-        alone = (backbones.features("modified_vgg", x, M * D, training=True).raw for x in (labelled, unlabelled))
+        method = Method(GPQ(n_book=M, len_code=D, n_CLASSES=C))
+        _, towers = losses_of(method, labelled, tf.one_hot([0, 1, 1, 3], C), unlabelled)
+        alone = (method.F.train(x, "")[0] for x in (labelled, unlabelled))
         return towers.labelled, towers.unlabelled, *(quantizer.intra_normalise(quantizer.split(x, M)) for x in alone)
 
     images = np.random.default_rng(0).standard_normal((2, 4, 32, 32, 3), dtype=np.float32)
@@ -76,16 +86,15 @@ def views(monkeypatch, *steps, **settings):
     the unlabelled."""
     made = []
 
-    def stand_in(labelled, labels, unlabelled, config, spatial):
-        made[:] = labelled, unlabelled
-        assert labels.dtype == tf.float32
-        return None, None, None
+    def train(self, images, name):
+        made.append(images)
+        return tf.zeros([50, 144]), lambda after=None: tf.no_op()
 
-    monkeypatch.setattr(gpq, "loss_graph", stand_in)
+    monkeypatch.setattr(Backbone, "train", train)
     with tf.Graph().as_default(), tf.Session() as session:
         batch = Batch(tf.fill([50, 32, 32, 3], np.uint8(200)), tf.zeros([50, 10], tf.bool))
         step = tf.placeholder(tf.int32, [])
-        gpq.training_losses({"labelled": batch, "unlabelled": batch}, GPQ(**settings), step)
+        Method(GPQ(**settings)).losses({"labelled": batch, "unlabelled": batch}, step)
         return np.array([session.run(made, {step: each}) for each in steps])
 
 
@@ -105,11 +114,11 @@ def test_a_step_is_the_loss_of_its_varied_batches(compute):
     """And the labels of the unlabelled are never looked at."""
     def graph(images, labels):
         batches = {"labelled": Batch(images[0], labels), "unlabelled": Batch(images[1], tf.zeros_like(labels))}
-        config = GPQ(seed=5, n_book=M, len_code=D, n_CLASSES=C)
-        found, _ = gpq.training_losses(batches, config, 3)
-        varied = [view(each, role, config, 3)[0] for each, role in zip(tf.unstack(images), batches, strict=True)]
-        expected, *_ = gpq.loss_graph(varied[0], tf.cast(labels, tf.float32), varied[1], config)
-        return found, expected
+        method = Method(GPQ(seed=5, n_book=M, len_code=D, n_CLASSES=C))
+        found, _ = method.losses(batches, 3)
+        varied = [view(each, role, method.config, 3)[0] for each, role in zip(tf.unstack(images), batches, strict=True)]
+        expected, _ = losses_of(method, varied[0], tf.cast(labels, tf.float32), varied[1])
+        return list(found.values()), list(expected.values())
 
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), np.uint8)
     found, expected = compute(graph, images, np.eye(C, dtype=bool)[[0, 1, 1, 3]])

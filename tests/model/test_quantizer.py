@@ -105,7 +105,7 @@ def test_retrieval_of_the_paper(compute):
     def graph(images):
         settings = dict(n_book=M, len_code=D, intn_word=K, n_CLASSES=5, alpha=20.0, backbone="modified_vgg",
                         hidden=(), input_side=224)
-        return [gpq.retrieval_graph(images, SimpleNamespace(**settings, follow=follow))
+        return [gpq.GPQ(SimpleNamespace(**settings, follow=follow)).retrieval(images)
                 for follow in ("paper", "release")] + [{v.op.name: v for v in tf.global_variables()}]
 
     paper, release, variables = compute(graph, images)

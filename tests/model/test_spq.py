@@ -21,7 +21,7 @@ def rows(seed, *shape):
 def test_there_are_as_many_parameters_as_in_the_release(books, head):
     with tf.Graph().as_default():
         config = SPQ(N_books=books)
-        found = spq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), config)
+        found = spq.SPQ(config).retrieval(tf.placeholder(tf.uint8, [None, 32, 32, 3]))
         sizes = {v.op.name: v.shape.num_elements() for v in tf.trainable_variables()}
         running = sum(v.shape.num_elements() for v in tf.global_variables() if "/moving_" in v.op.name)
     assert sum(size for name, size in sizes.items() if name.startswith("resnet18/")) == 11_431_488
@@ -32,7 +32,7 @@ def test_there_are_as_many_parameters_as_in_the_release(books, head):
 @pytest.mark.parametrize("init, bound, spread, bias", [
     ("dec2021", (6 / 640) ** 0.5, (2 / 640) ** 0.5, True), ("sep2021", np.inf, 0.1 * (2 / 640) ** 0.5, False)])
 def test_initial_weights(session, init, bound, spread, bias):
-    spq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), SPQ(init=init))
+    spq.SPQ(SPQ(init=init)).retrieval(tf.placeholder(tf.uint8, [None, 32, 32, 3]))
     wanted = {v.op.name: v for v in tf.trainable_variables()}
     names = ["spq/fc/kernel", "spq/C", "resnet18/layer3/0/conv1/kernel", "resnet18/fc_out/kernel",
              "resnet18/fc_out/bias", *["spq/fc/bias"] * bias]
@@ -82,7 +82,7 @@ def test_a_single_codeword_and_a_large_scale(compute):
 
 
 def towers(*seeds):
-    return [spq.Tower(tf.constant(rows(seed, B, D)), tf.constant(rows(seed + 10, B, D)), []) for seed in seeds]
+    return [spq.Tower(tf.constant(rows(seed, B, D)), tf.constant(rows(seed + 10, B, D))) for seed in seeds]
 
 
 def settings(**more):
@@ -118,7 +118,7 @@ def test_the_loss_row_by_row_and_with_the_views_swapped(compute, loss, variant):
 
 def test_the_loss_of_rows_that_are_all_alike(compute):
     """Chance, 2 ln 511 at a batch of 256; the paper's has 255 negatives and no positive below the bar."""
-    code, paper = compute(lambda: [spq.cross_quantized(*[spq.Tower(tf.ones([256, D]), tf.ones([256, D]), [])] * 2,
+    code, paper = compute(lambda: [spq.cross_quantized(*[spq.Tower(tf.ones([256, D]), tf.ones([256, D]))] * 2,
                                                        settings(loss=loss)) for loss in ("code", "paper")])
     assert code == pytest.approx(2 * np.log(511), rel=1e-5) and paper == pytest.approx(np.log(255), rel=1e-5)
 
@@ -132,10 +132,10 @@ def test_variants_on_vectors(compute, variant, bits):
     config = VECTORS.model_copy(update={"variant": variant})
 
     def graph(vectors):
-        vectors = embeddings.unit_scale(vectors)
-        made = spq.tower(vectors, config, "first view")
+        vectors, method = embeddings.unit_scale(vectors), spq.SPQ(config)
+        made = method.tower(method.F.train(vectors, "first view")[0])
         codebooks = next(v for v in tf.trainable_variables() if v.op.name == "spq/C")
-        retrieval = spq.retrieval_graph(vectors, config)
+        retrieval = method.retrieval(vectors)
         soft = quantizer.soft_nearest(quantizer.split(made.x, config.books), quantizer.split(codebooks, config.books),
                                       config.soft_quantization_scale)
         slopes = [tf.gradients(tf.reduce_sum(z), codebooks)[0] for z in (made.z, soft)]
@@ -150,18 +150,20 @@ def test_variants_on_vectors(compute, variant, bits):
 
 def test_a_step_on_vectors_contrasts_two_varied_ones(session):
     config = VECTORS.model_copy(update={"dropout": 0.2})
+    method = spq.SPQ(config)
     batch = {"training": Batch(tf.constant(rows(0, B, 7)), tf.zeros([B, 10], tf.bool))}
-    losses, averages = spq.training_losses(batch, config, 0)
-    graph = spq.optimise(losses, averages, config, n_steps=config.total_epochs)
+    losses, averages = method.losses(batch, 0)
+    graph = method.optimise(losses, averages, n_steps=config.total_epochs)
     session.run(tf.global_variables_initializer())
-    seen = [session.run([graph.losses.total, graph.step])[0] for _ in range(30)]
+    seen = [session.run([graph.losses["total"], graph.step])[0] for _ in range(30)]
     assert np.isfinite(seen).all() and seen[-1] < seen[0]
 
 
 def test_weight_decay_reaches_every_parameter(session):
     """Where the loss says nothing: Adam's first step is the learning rate, towards 0."""
-    made = spq.tower(tf.constant(rows(0, B, 7)), VECTORS, "first view")
-    graph = spq.optimise(spq.Losses(0 * tf.reduce_sum(made.z)), tf.no_op(), VECTORS, n_steps=VECTORS.total_epochs)
+    method = spq.SPQ(VECTORS)
+    made = method.tower(method.F.train(tf.constant(rows(0, B, 7)), "first view")[0])
+    graph = method.optimise({"total": 0 * tf.reduce_sum(made.z)}, tf.no_op(), n_steps=VECTORS.total_epochs)
     variables = tf.trainable_variables()
     session.run(tf.global_variables_initializer())
     for variable in variables:
@@ -175,8 +177,9 @@ def test_weight_decay_reaches_every_parameter(session):
 @pytest.mark.parametrize("setting", ["frozen", "train"])
 def test_what_a_measurement_does_to_batch_normalisation(session, setting):
     config = VECTORS.model_copy(update={"bn_after_eval": setting})
+    method = spq.SPQ(config)
     views = [tf.constant(rows(seed, B, 7)) for seed in (0, 1)]
-    graph = spq.optimise(*spq.loss_graph(views, config), config, n_steps=config.total_epochs)
+    graph = method.optimise(*method.loss_graph(*views), n_steps=config.total_epochs)
     frozen = next(v for v in tf.global_variables() if v.op.name == "spq/frozen")
     session.run(tf.global_variables_initializer())
     session.run(graph.step)
@@ -190,14 +193,15 @@ def frozen_layer(value):
     with tf.Graph().as_default(), tf.Session() as session:
         x, norm = tf.constant(rows(0, 4, 5, 5, 2)), layers.normalisation("bn", 2, debiased=False)
         frozen = tf.get_variable("frozen", dtype=tf.bool, initializer=value, trainable=False)
-        y, seen = layers.normalised(lambda kernel: x * kernel, tf.constant([2., 3.]), norm, True, 1e-5, frozen)
+        forward = layers.Forward(training=True, frozen=frozen)
+        y = layers.normalised(lambda kernel: x * kernel, tf.constant([2., 3.]), norm, forward, 1e-5)
         slope = tf.gradients(tf.reduce_sum(y ** 2), norm.gamma)[0]
         session.run(tf.global_variables_initializer())
         norm.moving_mean.load([1, -1], session)
         norm.moving_variance.load([4, 9], session)
         moving = norm.moving_mean, norm.moving_variance
         values = session.run([y, slope, moving])
-        session.run(layers.update_moving_averages([seen]))
+        session.run(layers.update_moving_averages(forward.statistics))
         return *values, session.run(moving)
 
 

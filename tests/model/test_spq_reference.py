@@ -11,7 +11,7 @@ from conftest import DATA, arrays
 from benchmarks import torch_spq
 from config import SPQ
 from model import spq
-from model.networks.spatial import Winograd
+from model.networks.convolution import Winograd
 from model.tf1 import tf
 
 KINDS = {"bn": {"weight": "gamma", "bias": "beta"}, "other": {"weight": "kernel", "bias": "bias", "C": "C"}}
@@ -46,16 +46,17 @@ def trained(reference):
     config = SPQ(N_books=torch_spq.BOOKS, total_epochs=1)
     with tf.Graph().as_default(), tf.Session() as session:
         views = [tf.constant(view) for view in torch_spq.images()]
-        graph = spq.optimise(*spq.loss_graph(views, config, Winograd()), config, n_steps=1)
-        retrieval = spq.retrieval_graph(255 * views[0], config, Winograd())
+        method = spq.SPQ(config, Winograd())
+        graph = method.optimise(*method.loss_graph(*views), n_steps=1)
+        retrieval = method.retrieval(255 * views[0])
         variables = {v.op.name: v for v in tf.trainable_variables()}
-        gradients = tf.gradients(graph.losses.total, [variables[name] for name in reference.names])
+        gradients = tf.gradients(graph.losses["total"], [variables[name] for name in reference.names])
         moving = {v.op.name: v for v in tf.global_variables() if "moving" in v.op.name}
         session.run(tf.global_variables_initializer())
         session.run([v.initializer for v in variables.values()],
                     {v.initializer.inputs[1]: reference.weights[name] for name, v in variables.items()})
         found = SimpleNamespace(names=variables.keys())
-        found.gradients, found.loss = session.run([gradients, graph.losses.total])
+        found.gradients, found.loss = session.run([gradients, graph.losses["total"]])
         session.run(graph.step)
         after, found.moving, found.retrieval = session.run([variables, moving, retrieval])
         found.moved = {name: value - reference.weights[name] for name, value in after.items()}

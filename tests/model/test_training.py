@@ -1,13 +1,8 @@
 """One step of training, whatever is trained."""
 from types import SimpleNamespace
-from typing import NamedTuple
 
 from model import training
 from model.tf1 import tf
-
-
-class Losses(NamedTuple):
-    total: tf.Tensor
 
 
 def before(operation):
@@ -27,7 +22,7 @@ def test_no_variable_moves_before_all_gradients_are_known():
         x = tf.ones([2, 8, 8, 3])
         for layer in "abc":
             x = tf.nn.conv2d(x, tf.get_variable(layer, [3, 3, 3, 3]), 1, "SAME")
-        training.training_graph(Losses(tf.reduce_sum(x ** 2)), tf.no_op(), config, 10)
+        training.training_graph({"total": tf.reduce_sum(x ** 2)}, tf.no_op(), config, 10)
         gradients = {operation for operation in graph.get_operations() if operation.type == "Conv2DBackpropFilter"}
         moves = [operation for operation in graph.get_operations() if operation.type == "ResourceApplyAdam"]
     assert len(gradients) == len(moves) == 3

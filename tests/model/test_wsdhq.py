@@ -140,8 +140,9 @@ def step(request, made):
     with tf.Graph().as_default(), tf.Session() as session:
         batch = Batch(tf.constant(vectors), tf.constant(made.tags), tf.constant([4, 0, 2, 7, 6]), 8,
                       made.w.astype(np.float32))
-        losses, averages = wsdhq.training_losses({"tagged": batch}, config, 0)
-        retrieval = wsdhq.retrieval_graph(tf.constant(vectors), config)
+        method = wsdhq.WSDHQ(config)
+        losses, averages = method.losses({"tagged": batch}, 0)
+        retrieval = method.retrieval(tf.constant(vectors))
         session.run(tf.global_variables_initializer())
         variables = {v.op.name: v for v in tf.global_variables()}
         found.trainable = [v.op.name for v in tf.trainable_variables()]
@@ -155,12 +156,12 @@ def step(request, made):
 
 
 def test_the_quantization_loss_counts_once_there_are_codebooks(step, made):
-    assert step.before.quantization == 0 and step.before.total == step.before.embedding
+    assert step.before["quantization"] == 0 and step.before["total"] == step.before["embedding"]
     q = step.c.reshape(M, K, D)[np.arange(M), made.codes[0]].sum(0)
     missing = step.r - q
     expected = 0.5 * np.mean(np.einsum("bd,de,be->b", missing, step.g, missing))
-    assert step.after.quantization == pytest.approx(expected, rel=1e-4)
-    assert step.after.total == pytest.approx(step.after.embedding + expected, rel=1e-5)
+    assert step.after["quantization"] == pytest.approx(expected, rel=1e-4)
+    assert step.after["total"] == pytest.approx(step.after["embedding"] + expected, rel=1e-5)
 
 
 def test_a_step_stores_its_features_and_no_gradient_reaches_the_tables(step, made):

@@ -1,4 +1,4 @@
-"""The machine that TensorFlow runs on: its Session, what is fast on it, and what it is called."""
+"""The machine that TensorFlow runs on: its Session, and what it is called."""
 import os
 import platform
 import subprocess
@@ -6,10 +6,7 @@ from pathlib import Path
 
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
-
-WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 
 
 def session(config):
@@ -18,14 +15,6 @@ def session(config):
     options.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = (
         RewriterConfig.ON if config.precision == "bfloat16" else RewriterConfig.OFF)
     return tf.Session(config=options)
-
-
-def spatial(batch_size=WINOGRAD_FROM):
-    """What convolves and pools fastest here in batches of that many images: model.networks.spatial.Winograd where
-    TensorFlow finds no GPU, else the library's own convolution."""
-    if tf.config.list_physical_devices("GPU") or batch_size < WINOGRAD_FROM:
-        return Direct()
-    return Winograd()
 
 
 def device():

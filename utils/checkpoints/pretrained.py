@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from model.backbones import NETWORKS
+from model.backbone import NETWORKS
 from model.tf1 import tf
 from utils import files
 from utils.checkpoints import runs, store, wsdhq_release

@@ -121,7 +121,7 @@ def _values(path, variables, config):
     """{variable: array} of the checkpoint `path`, as `restore` loads them."""
     tensors = reader(path, config)
     shapes = tensors.get_variable_to_shape_map()
-    METHODS[config.method].check(path, shapes, config)
+    METHODS[config.method](config).check(path, shapes)
     needed = {variable.op.name: variable.shape.as_list() for variable in variables}
     for there, here in zip(widths(shapes)[:1], widths(needed)[:1], strict=False):
         if there != here:

@@ -14,7 +14,7 @@ import pydantic
 
 from config import METHODS as KINDS
 from config import Config
-from model.backbones import NETWORKS
+from model.backbone import NETWORKS
 from utils import files, methods
 from utils.checkpoints import pretrained
 from utils.checkpoints.runs import Beside
@@ -156,7 +156,7 @@ def cost(configs):
     """What the trainings cost on all of CIFAR-10: (PFLOP, hours on two cores)."""
     total = hours = 0
     for config in configs:
-        draws = methods.METHODS[config.method].draws  # an epoch shows each image of the first role once
+        draws = methods.METHODS[config.method].roles  # an epoch shows each image of the first role once
         images = _role_sizes(config)[draws[0]] - (config.n_validation if config.eval_term else 0)
         n_steps = config.n_steps(images // config.batch_size)
         one = pflop(len(draws) * config.batch_size * n_steps, config)
@@ -174,8 +174,8 @@ def _role_sizes(config):
 
 def pflop(images, config):
     """What training on that many images takes, 10^15 floating-point operations, a multiply-add being two."""
-    views = methods.METHODS[config.method].views
-    return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * views * images / 1e15
+    passes = methods.METHODS[config.method].forward_passes
+    return 2 * PASSES * NETWORKS[config.backbone].multiply_adds * passes * images / 1e15
 
 
 def awaited(config):

@@ -21,7 +21,7 @@ def class_features(config, checkpoint, each):
     chosen = _of_each_class(data, data.gallery, each)
     with tf.Graph().as_default(), machine.session(config) as session:
         features, _ = Encoder(config, session, checkpoint, like=data.images)(data.images, "encoding", chosen)
-    vectors = METHODS[config.method].vectors(features, config)
+    vectors = METHODS[config.method](config).vectors(features)
     return vectors, data.labels[chosen].argmax(1), data.class_names
 
 

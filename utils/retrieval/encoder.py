@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from model.networks.spatial import DIRECT
+from model.networks.convolution import DIRECT
 from model.tf1 import tf
 from utils import files
-from utils.checkpoints import machine, store
+from utils.checkpoints import store
 from utils.data import sets
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -28,13 +28,12 @@ class Encoder:
     """
 
     def __init__(self, config, session, checkpoint=None, like=None, portable=False):
-        self._session, self._method = session, METHODS[config.method]
+        self._session, self._method = session, METHODS[config.method](config, DIRECT if portable else None)
         kind = ((tf.uint8, [config.image_size, config.image_size, 3]) if like is None
                 else (like.dtype, list(like.shape[1:])))
         self._images = tf.placeholder(kind[0], [None, *kind[1]])
         self.batch = batch_of(kind[1])
-        spatial = DIRECT if portable else machine.spatial()
-        self._graph = self._method.retrieval(self._images, config, spatial)
+        self._graph = self._method.retrieval(self._images)
         if checkpoint:
             store.restore(session, checkpoint, store.weights(), config)
 

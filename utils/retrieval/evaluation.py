@@ -34,7 +34,7 @@ def question(data, config):
 
 def held_back_question(data, config):
     """The held-back images as queries in a part of what is there, so that the queries stay unseen."""
-    gallery = splits.held_back_gallery(data, METHODS[config.method].draws[0])
+    gallery = splits.held_back_gallery(data, METHODS[config.method].roles[0])
     return Question(data.validation, gallery,
                     relevance.SharedLabels(data.labels[data.validation], data.labels[gallery]))
 
@@ -87,7 +87,7 @@ def evaluate(config, checkpoint):
         database = encoder.database(codes)
     ranks = RANKS[RANKS <= len(codes)]
     found = metrics.measured(database, queries, asked.relevance, config.n_DB, ranks, config.without_hits)
-    queries, features = (METHODS[config.method].vectors(each, config) for each in (queries, features))
+    queries, features = map(METHODS[config.method](config).vectors, (queries, features))
     unquantised = found.expected
     if (np.abs(features) != 0.5).any():  # else they are bits, whose inner product ranks as Hamming's distance does
         unquantised = metrics.unquantised_average_precision(queries, features, asked.relevance, config.n_DB,

@@ -1,8 +1,8 @@
 """What a network that nobody need train, ImageNet's EfficientNet-Lite or GIST, sees in pictures: a .npy file of float
-[N, D] that is never held in memory, see `block_file`. D is `ready` of the network's row: 1280, or 512."""
+[N, D] that is never held in memory, see `block_file`. D is `pretrained_dim` of the network's row: 1280, or 512."""
 import numpy as np
 
-from model import backbones
+from model.backbone import NETWORKS, Backbone
 from model.tf1 import tf
 from utils.checkpoints import imagenet, machine
 from utils.errors import UserError
@@ -21,8 +21,8 @@ def kept(path, images, config, dtype=np.float16, mirrored=False):
     Raises UserError where the network would have to be trained or its weights are not installed, and as
     `block_file.kept`.
     """
-    network = backbones.network(config.backbone)
-    if network.ready is None:
+    network = NETWORKS[config.backbone]
+    if network.pretrained_dim is None:
         raise UserError(f"there are no weights of ImageNet for backbone={config.backbone}; set "
                         "--backbone=efficientnet_lite2, or gist, which needs none")
     weights = config.backbone if network.imagenet is None else imagenet.weight_file(network.imagenet).name
@@ -33,24 +33,19 @@ def kept(path, images, config, dtype=np.float16, mirrored=False):
     def blocks(first):
         return (found.astype(dtype) for found in _features(images, config, mirrored, first))
 
-    return block_file.kept(path, len(images), (dtype, network.ready), made_of, BLOCK, blocks,
+    return block_file.kept(path, len(images), (dtype, network.pretrained_dim), made_of, BLOCK, blocks,
                            "Features", "images")
 
 
 def _features(images, config, mirrored, first):
     """Yields the features of the images from the number `first` on, float32 [BLOCK or fewer, D]."""
-    network = backbones.network(config.backbone)
-
-    def seen(images):
-        return backbones.features(config.backbone, network.standardise(images), None, training=False,
-                                  side=config.input_side).raw
-
+    F = Backbone(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         placeholder = tf.placeholder(tf.uint8, [None, *images.shape[1:]])
-        features = seen(placeholder)
+        features = F(placeholder)
         if mirrored:
-            features = (features + seen(placeholder[:, :, ::-1])) / 2
-        if network.imagenet is not None:
-            imagenet.load(session, network.imagenet, network.scope)
+            features = (features + F(placeholder[:, :, ::-1])) / 2
+        if F.network.imagenet is not None:
+            imagenet.load(session, F.network.imagenet, F.network.scope)
         for found, in by_batch(session, [features], placeholder, images, BLOCK, "encoding", first=first):
             yield found

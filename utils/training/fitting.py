@@ -2,9 +2,8 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from model import backbones
 from model.tf1 import tf
-from utils.checkpoints import machine, store
+from utils.checkpoints import store
 from utils.errors import UserError
 from utils.methods import METHODS
 from utils.retrieval.encoder import Encoder, batch_of, by_batch
@@ -20,31 +19,28 @@ class Fitting:
     def __init__(self, task, config, session):
         """To be made when the training graph is built, and before the graph is finalized; the variables of a method
         without steps are made here. Raises UserError where such a method has a network that nobody has trained."""
-        self._method, self._config, self._session = METHODS[config.method], config, session
+        self._method, self._session = METHODS[config.method](config), session
         self.counts, self.n_steps, self._rows, self._images = task.counts, task.n_steps, task.roles[0], task.images
         self.labels = task.labels[self._rows]
         if not task.n_steps:
-            if config.freeze:
-                backbones.make_variables(config)
             Encoder(config, session, like=task.images)
-            if tf.trainable_variables() and backbones.network(config.backbone).imagenet is None:
+            if tf.trainable_variables() and self._method.F.network.imagenet is None:
                 raise UserError(f"backbone is {config.backbone}, but {config.method} trains no network; set backbone "
                                 "to gist or efficientnet_lite2, or give embeddings")
-        if self._method.sees is not None:
+        if self._method.features_for_fit is not None:
             self._placeholder = tf.placeholder(task.images.dtype, [None, *task.images.shape[1:]])
-            self._seen = self._method.sees(self._placeholder, config, machine.spatial())
+            self._seen = self._method.features_for_fit(self._placeholder)
         self._variables = {variable.op.name: variable for variable in tf.global_variables()}
 
     def __call__(self, step):
         """Raises what `Method.fit` raises."""
-        if self._method.fit is None:
-            return
         with threadpool_limits(1):  # such small products gain little by threads, and wait long on a busy machine
-            found = self._method.fit(self, self._config, step)
-        store.assign(self._session, {self._variables[name]: array for name, array in found.items()})
+            found = self._method.fit(self, step)
+        if found:
+            store.assign(self._session, {self._variables[name]: array for name, array in found.items()})
 
     def features(self):
-        """What `Method.sees` makes of the images of the first role: float32 [n, D]."""
+        """What `Method.features_for_fit` makes of the images of the first role: float32 [n, D]."""
         parts = by_batch(self._session, [self._seen], self._placeholder, self._images, batch_of(self._images.shape[1:]),
                          "encoding what to fit", self._rows)
         return np.concatenate([part for part, in parts])

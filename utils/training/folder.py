@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from model.backbones import NETWORKS
+from model.backbone import NETWORKS
 from model.tf1 import tf
 from utils import files, settings
 from utils.checkpoints import imagenet, machine, pretrained, runs, store

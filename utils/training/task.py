@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model import backbones
-from model.networks.spatial import DIRECT
 from model.tf1 import tf
 from model.training import Batch
-from utils.checkpoints import machine
-from utils.data import pseudo_labels, sets, soft_labels, splits
+from utils.data import batches, pseudo_labels, sets, soft_labels, splits
 from utils.data.data import digest
 from utils.errors import UserError
 from utils.methods import METHODS
@@ -37,12 +34,12 @@ class Task:
     """
 
     def __init__(self, config):
-        self._method = METHODS[config.method]
-        data = sets.load(config, tags=self._method.targets == "tags")
+        data = sets.load(config, tags=METHODS[config.method].targets == "tags")
         self.config = config = sets.completed(config, data)
+        self._method = METHODS[config.method](config)
         if config.freeze:
             data = data._replace(images=frozen_features(data.images, config))
-        role = self._method.draws[0]
+        role = self._method.roles[0]
         if config.soft_labels and not len(data.labelled):  # of protocol 3, whose images soft labels make labelled ones
             role = "training"
         self._data = splits.hold_back(data, config, role) if config.eval_term else data
@@ -60,13 +57,13 @@ class Task:
             self.labels = splits.training_labels(shown, config.n_CLASSES)
         if config.pseudo_labels:
             shown, self.labels = pseudo_labels.add(shown, self.labels, config.pseudo_labels, config.pseudo_confidence)
-        self.roles = [getattr(shown, role) for role in self._method.draws]
+        self.roles = [getattr(shown, role) for role in self._method.roles]
         self.counts = [len(role) for role in self.roles]
         self.n_batches, self.batch_size = len(self.roles), min(config.batch_size, *self.counts)
         self.epoch_steps = max(1, self.counts[0] // config.batch_size)
         self.n_steps = config.n_steps(self.epoch_steps)
         self.n_epochs = -(-self.n_steps // self.epoch_steps)
-        for role, count in zip(self._method.draws, self.counts, strict=True):
+        for role, count in zip(self._method.roles, self.counts, strict=True):
             if self.n_steps:
                 splits.check_batch(config.batch_size, count + held_back, role)
             splits.check_there(count, role)
@@ -74,7 +71,7 @@ class Task:
             print(f"batch_size is {config.batch_size}: a step has {self.batch_size}, all that is left beside the "
                   f"{held_back} held back")
         whose = "test" if len(data.validation) else "held_back"
-        what = "teacher_agreement" if config.soft_labels else self._method.measure
+        what = "teacher_agreement" if config.soft_labels else self._method.val_metric
         self.measure, self.source = f"{whose}_{what}", data.source
 
     def indices(self, step):
@@ -84,30 +81,27 @@ class Task:
     def places(self, step):
         """int64 [n_batches, batch_size], the images of a step by their places in their roles."""
         roles = [np.arange(count) for count in self.counts]
-        return self._method.sample(roles, self.batch_size, self.config.seed, step)
+        return getattr(batches, self._method.sampler)(roles, self.batch_size, self.config.seed, step)
 
-    def graph(self, images, labels, step, places=None, spatial=DIRECT):
+    def graph(self, images, labels, step, places=None):
         """model.training.TrainingGraph of batches: images uint8 [n_batches, B, 32, 32, 3] or float [n_batches, B, D],
         labels bool [n_batches, B, n_CLASSES] or tags, step an integer scalar, places int32 [n_batches, B], which a
-        method with a memory of its images needs; `spatial` as in model.backbones."""
-        if self.config.freeze:
-            backbones.make_variables(self.config)
+        method with a memory of its images needs."""
         places = [None] * self.n_batches if places is None else tf.unstack(places)
-        batches = [Batch(*batch, self._data.tag_vectors)
-                   for batch in zip(tf.unstack(images), tf.unstack(labels), places, self.counts, strict=True)]
-        losses, averages = self._method.losses(dict(zip(self._method.draws, batches, strict=True)), self.config, step,
-                                               spatial)
-        return self._method.optimise(losses, averages, self.config, self.n_steps)
+        made = [Batch(*batch, self._data.tag_vectors)
+                for batch in zip(tf.unstack(images), tf.unstack(labels), places, self.counts, strict=True)]
+        losses, averages = self._method.losses(dict(zip(self._method.roles, made, strict=True)), step)
+        return self._method.optimise(losses, averages, self.n_steps)
 
     def judge(self, session):
         """A function that measures the session's weights, as they are, on the held-back images: a float."""
         encoder = Encoder(self.config, session, like=self.images)
-        return lambda: MEASURES[self._method.measure](encoder, self._data, self.config)
+        return lambda: MEASURES[self._method.val_metric](encoder, self._data, self.config)
 
     def log_line(self, epoch, step, losses, rate):
         """What is printed every few steps."""
         return (f"epoch: {epoch}/{self.n_epochs}, iter: {step} - (Batch) "
-                f"{self._method.log(losses, self.config)}, lr: {rate:.5f}")
+                f"{self._method.log(losses)}, lr: {rate:.5f}")
 
 
 def frozen_features(images, config):
@@ -139,7 +133,7 @@ def build(task):
     feeds = Feeds(tf.placeholder(task.images.dtype, [*batches, *task.images.shape[1:]]),
                   tf.placeholder(task.labels.dtype, [*batches, *task.labels.shape[1:]]), tf.placeholder(tf.int32, []),
                   tf.placeholder(tf.int32, batches))
-    return feeds, task.graph(*feeds, spatial=machine.spatial(task.batch_size))
+    return feeds, task.graph(*feeds)
 
 
 def draw(task, step):

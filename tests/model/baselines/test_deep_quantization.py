@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import config
-from model.baselines import dqn, dtq, pairs, pqn, subic, tanh_codes
+from model.baselines import dqn, dtq, pairs, pqn, subic
 from model.tf1 import tf
 from model.training import Batch
 from utils.methods import METHODS
@@ -30,7 +30,7 @@ def softmax(x):
 def test_a_pick_is_allowed_random_and_repeatable(session):
     step = tf.placeholder(tf.int32, [])
     few = tf.constant([[False, True, True, True], [True, False, False, False], [False] * 4])
-    some, one, same, other = (pairs.pick(mask, step, name) for mask, name in (
+    some, one, same, other = (pairs.sample_index(mask, step, name) for mask, name in (
         (few, "a"), *((tf.ones([50, 50], tf.bool), name) for name in "aab")))
     picks = np.hstack([session.run(some, {step: number}) for number in range(60)]).T
     assert set(picks[:, 0]) == {1, 2, 3} and not picks[:, 1:].any()
@@ -39,7 +39,7 @@ def test_a_pick_is_allowed_random_and_repeatable(session):
 
 
 def test_pairs(compute, x):
-    alike, distances = compute(lambda x, y: (pairs.alike(y), pairs.squared_distances(x)), x, LABELS)
+    alike, distances = compute(lambda x, y: (pairs.same_label(y), pairs.squared_distances(x)), x, LABELS)
     np.testing.assert_array_equal(alike, (LABELS[:, None] & LABELS).any(2))
     np.testing.assert_allclose(distances, ((x[:, None] - x) ** 2).sum(2), atol=1e-5)
 
@@ -65,14 +65,14 @@ def test_subic_in_bits(compute, x):
     """The authors' units: entropies in bits, summed over the blocks and divided by all bits of a code."""
     z = softmax(np.random.default_rng(1).normal(size=(B, 2, 8))).astype(np.float32)
     logits = x[:, :L]
-    found = compute(lambda z, logits, y: subic.losses_of(z, logits, y), z, logits, LABELS)
+    found = compute(lambda z, logits, y: [*subic.losses_of(z, logits, y).values()], z, logits, LABELS)
     mean = np.mean([-(block * np.log2(block)).sum() for block in z]) / (2 * 3)
     batch = -(z.mean(0) * np.log2(z.mean(0))).sum() / (2 * 3)
     right = -np.log(softmax(logits)[LABELS]).mean() / np.log(L)
-    np.testing.assert_allclose(found, [right, mean, batch, right + mean - batch], rtol=1e-5)
-    sure = compute(lambda z: subic.losses_of(z, tf.zeros([16, L]), tf.ones([16, L])),
+    np.testing.assert_allclose(found, [right + mean - batch, right, mean, batch], rtol=1e-5)
+    sure = compute(lambda z: [*subic.losses_of(z, tf.zeros([16, L]), tf.ones([16, L])).values()],
                    np.eye(16, dtype=np.float32)[:, None])
-    np.testing.assert_allclose(sure, [1, 0, 1, 0], atol=1e-6)  # one-hot blocks that use every word are the best
+    np.testing.assert_allclose(sure, [0, 1, 0, 1], atol=1e-6)  # one-hot blocks that use every word are the best
 
 
 def test_dqn_is_lowest_where_two_classes_are_opposite(compute, x):
@@ -112,11 +112,10 @@ def test_dtq_takes_its_triplets_evenly_from_all_hard_ones(session):
 
 
 def test_quantization_and_codes_are_of_the_nearest_words(session):
-    made = settings("dqn")
+    method = dqn.DQN(settings("dqn"))
     vectors = tf.constant(np.random.default_rng(2).normal(size=(5, D)).astype(np.float32))
-    found = tanh_codes.retrieval_graph(vectors, made)
-    z = tanh_codes.features(vectors, made)
-    lost = tanh_codes.quantization(z, made)
+    found = method.retrieval(vectors)
+    lost = 1e4 * method.quantization(method.features_for_fit(vectors))
     session.run(tf.global_variables_initializer())
     assert session.run(lost) == 0
     words = np.random.default_rng(3).normal(size=(3, 16, 12)).astype(np.float32)
@@ -132,7 +131,7 @@ def test_quantization_and_codes_are_of_the_nearest_words(session):
 
 def test_codes_of_pqn_and_subic(compute, x):
     (x, codes, words), (activations, named, one_hot) = (
-        compute(lambda vectors, name=name: METHODS[name].retrieval(vectors, settings(name)), x[:5])
+        compute(METHODS[name](settings(name)).retrieval, x[:5])
         for name in ("pqn", "subic"))
     np.testing.assert_allclose(np.linalg.norm(x.reshape(5, 3, 12), axis=2), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(words, axis=2), 1, rtol=1e-5)
@@ -148,14 +147,14 @@ def test_codes_of_pqn_and_subic(compute, x):
 @pytest.mark.parametrize("method", METHOD)
 def test_a_head_alone_lowers_its_loss(session, method):
     """64 vectors in 50 steps."""
-    made, row = settings(method, learning_rate=1e-2), METHODS[method]
+    row = METHODS[method](settings(method, learning_rate=1e-2))
     generator = np.random.default_rng(0)
     classes = generator.integers(0, L, 64)
     vectors = tf.constant((2 * np.eye(L, 16)[classes] + generator.normal(size=(64, 16))).astype(np.float32))
     batch = Batch(vectors, tf.constant(np.eye(L, dtype=bool)[classes]))
-    losses, averages = row.losses({"labelled": batch}, made, tf.train.get_or_create_global_step())
-    graph = row.optimise(losses, averages, made, 50)
+    losses, averages = row.losses({"labelled": batch}, tf.train.get_or_create_global_step())
+    graph = row.optimise(losses, averages, 50)
     session.run(tf.global_variables_initializer())
-    totals = [session.run([graph.losses.total, graph.step])[0] for _ in range(50)]
+    totals = [session.run([graph.losses["total"], graph.step])[0] for _ in range(50)]
     assert np.mean(totals[-5:]) < 0.8 * np.mean(totals[:5]) or np.mean(totals[-5:]) < np.mean(totals[:5]) - 0.5
     assert {v.op.name for v in tf.trainable_variables()} >= {"Embeddings/dense/kernel"}

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from model import augmentation, backbones
+from config import WSDHQ
+from model import augmentation
+from model.backbone import Backbone
 from model.networks import alexnet, layers
 from model.tf1 import tf
 from utils.checkpoints import wsdhq_release
@@ -20,7 +22,7 @@ MILLIONS = {"conv1": 105.4, "conv2": 223.9, "conv3": 149.5, "conv4": 112.1, "con
 @pytest.fixture(scope="module")
 def graph():
     with tf.Graph().as_default() as made:
-        backbones.features("alexnet", tf.zeros([1, 227, 227, 3]), 300, training=False)
+        Backbone(WSDHQ(backbone="alexnet"), 300).features(tf.zeros([1, 227, 227, 3]))
         made.variables = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
     return made
 
@@ -102,7 +104,7 @@ def test_retrieval_takes_the_mean_over_ten_crops(compute):
 
 def test_a_view_of_a_batch(session):
     images = tf.constant(np.full((3, 32, 32, 3), 90, np.uint8))
-    augmented, distorted = backbones.views(images, "tagged", SimpleNamespace(backbone="alexnet", seed=1), 4)
+    augmented, distorted = Backbone(SimpleNamespace(backbone="alexnet", seed=1)).views(images, "tagged", 4)
     first, second = session.run([augmented, distorted])
     assert first.shape == second.shape == (3, 227, 227, 3)
     np.testing.assert_allclose(first[0, 5, 5], 90 - np.array(alexnet.MEAN), rtol=1e-4)

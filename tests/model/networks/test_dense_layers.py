@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model import backbones
-from model.augmentation import drop, view_of_vectors
+from config import GPQ
+from model.augmentation import view_of_vectors
+from model.backbone import Backbone
 from model.networks.embeddings import unit_scale, widths
+from model.networks.layers import dropout
 from model.tf1 import tf
 
 B, D = 400, 24
@@ -22,7 +24,8 @@ def vectors():
 
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
 def test_the_network_is_dense_layers_with_relu_between(session, vectors, hidden):
-    raw, statistics = backbones.features("embeddings", tf.constant(vectors), 3, training=True, hidden=hidden)
+    F = Backbone(GPQ(embeddings="v.npz", hidden=hidden), 3)
+    raw, statistics = F.features(tf.constant(vectors), training=True)
     variables = {v.op.name: v for v in tf.global_variables() if v.op.name != "global_step"}
     for seed, variable in enumerate(variables.values()):
         variable.load(np.random.default_rng(seed).normal(size=variable.shape), session)
@@ -52,7 +55,7 @@ def test_the_scale_of_vectors_does_not_count(compute, vectors, dtype, scale):
 
 @pytest.mark.parametrize("rate", [0.2, 0.7])
 def test_what_is_not_dropped_makes_up_for_it(compute, vectors, rate):
-    found = compute(lambda x: drop(x, rate, tf.constant([3, 4])), vectors)
+    found = compute(lambda x: dropout(x, rate, tf.constant([3, 4])), vectors)
     dropped = found == 0
     assert dropped.mean() == pytest.approx(rate, abs=0.02) and dropped.mean(0).std() < 0.04
     np.testing.assert_allclose(found[~dropped], (vectors / (1 - rate))[~dropped], rtol=1e-5)
@@ -72,10 +75,10 @@ def test_xla_draws_the_same(compute, vectors):
 def test_views_differ_by_batch_step_and_seed_and_are_the_vectors_where_nothing_is_asked_for(compute, vectors):
     def views(x):
         configs = [SimpleNamespace(backbone="embeddings", seed=seed, dropout=0.5) for seed in (0, 1)]
-        varied = [backbones.views(x, batch, config, step) for config in configs for batch in ("labelled", "unlabelled")
+        varied = [Backbone(config).views(x, batch, step) for config in configs for batch in ("labelled", "unlabelled")
                   for step in (0, 1)]
         plain = SimpleNamespace(backbone="embeddings", seed=0, dropout=0.0)
-        return tf.concat(varied, 0), tf.stack([*backbones.views(x, "labelled", plain, 0), unit_scale(x)])
+        return tf.concat(varied, 0), tf.stack([*Backbone(plain).views(x, "labelled", 0), unit_scale(x)])
 
     varied, (first, second, alone) = compute(views, vectors)
     dropped = varied.reshape(16, -1) == 0

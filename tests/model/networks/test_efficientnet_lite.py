@@ -6,6 +6,8 @@ from conftest import DATA
 from numpy.lib.stride_tricks import sliding_window_view
 from xla import under_xla
 
+from config import GPQ
+from model.backbone import Backbone
 from model.networks import efficientnet_lite, layers
 from model.tf1 import tf
 from utils.checkpoints import imagenet
@@ -17,14 +19,15 @@ SCOPE = "EfficientNetLite"
 
 
 def network(images, variant, dimension=None, training=False, side=32):
-    with tf.variable_scope(f"{SCOPE}{variant}", reuse=tf.AUTO_REUSE):
-        return efficientnet_lite.efficientnet_lite(images, dimension, training, variant, side, spatial=None, drop=None)
+    """(what F gives, float32 [B, dimension or 1280], the batch's statistics)."""
+    config = GPQ(backbone=f"efficientnet_lite{variant}", input_side=side)
+    return Backbone(config, dimension).features(images, training)
 
 
 def logits(features, variant):
     """Of the published classifier: float32 [B, 1000]."""
     with tf.variable_scope(f"{SCOPE}{variant}"):
-        return layers.dense(features.raw, 1000, "imagenet")
+        return layers.dense(features, 1000, "imagenet")
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +48,11 @@ def installed(variant):
 def test_pytorchs_forward_pass(session, published, variant):
     installed(variant)
     images = efficientnet_lite.standardise(tf.constant(published["images"]))
-    features = network(images, variant, side=224)
+    features, _ = network(images, variant, side=224)
     classes = logits(features, variant)
     session.run(tf.global_variables_initializer())
     imagenet.load(session, variant, f"{SCOPE}{variant}")
-    features, classes = session.run([features.raw, classes])
+    features, classes = session.run([features, classes])
     assert features.shape == (3, efficientnet_lite.FEATURES) and classes.shape == (3, 1000)
     np.testing.assert_allclose(features[:, ::16], published[f"features{variant}"], atol=1e-3)
     np.testing.assert_allclose(classes[:, ::10], published[f"logits{variant}"], atol=1e-3)
@@ -59,12 +62,12 @@ def test_pytorchs_forward_pass(session, published, variant):
 def test_imagenets_averages_are_not_forgotten_at_once(session):
     """A step takes a tenth of the way to the batch's statistics, not all of it."""
     installed(0)
-    seen = network(tf.random.stateless_normal([4, 32, 32, 3], [0, 0]), 0, dimension=6, training=True).statistics
+    _, seen = network(tf.random.stateless_normal([4, 32, 32, 3], [0, 0]), 0, dimension=6, training=True)
     session.run(tf.global_variables_initializer())
     dense = [v for v in tf.global_variables() if "/dense/" in v.name]
     before = session.run(dense)
     count = imagenet.load(session, 0, f"{SCOPE}0")
-    assert count == len(tf.global_variables()) - len(dense)
+    assert count == len(tf.global_variables()) - len(dense) - 1  # the step
     for kept, value in zip(session.run(dense), before, strict=True):
         np.testing.assert_array_equal(kept, value)
     norm, mean, variance = seen[0]
@@ -95,7 +98,7 @@ def test_weights_that_cannot_be_had(session, monkeypatch, tmp_path):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_as_many_parameters_as_published(variant):
     with tf.Graph().as_default():
-        features = network(tf.zeros([1, 32, 32, 3]), variant)
+        features, _ = network(tf.zeros([1, 32, 32, 3]), variant)
         logits(features, variant)
         assert sum(v.shape.num_elements() for v in tf.trainable_variables()) == PARAMETERS[variant]
         assert all(v.op.name.startswith(f"{SCOPE}{variant}/") for v in tf.global_variables())
@@ -134,7 +137,8 @@ def numpys_depthwise(x, kernel, stride):
 def test_depthwise_layer(session, size, stride, training):
     draw = np.random.default_rng(0).standard_normal
     x = draw((2, 7, 6, 4), np.float32)
-    out, seen = efficientnet_lite.depthwise_bn(tf.constant(x), "layer", training, size, stride)
+    forward = layers.Forward(training)
+    out = efficientnet_lite.depthwise_bn(tf.constant(x), "layer", forward, size, stride)
     values = {"kernel": draw((size, size, 4)), "beta": draw(4), "gamma": draw(4), "moving_mean": draw(4),
               "moving_variance": np.abs(draw(4)) + 0.5}
     session.run(tf.global_variables_initializer())
@@ -145,6 +149,7 @@ def test_depthwise_layer(session, size, stride, training):
     mean, variance = values["moving_mean"], values["moving_variance"]
     if training:
         mean, variance = convolved.mean((0, 1, 2)), convolved.var((0, 1, 2))
+        (seen,) = forward.statistics
         np.testing.assert_allclose(session.run(seen.mean), mean, atol=1e-5)
         np.testing.assert_allclose(session.run(seen.variance), convolved.var((0, 1, 2), ddof=1), rtol=1e-5)
     expected = (convolved - mean) / np.sqrt(variance + 1e-3) * values["gamma"] + values["beta"]
@@ -154,15 +159,15 @@ def test_depthwise_layer(session, size, stride, training):
 def test_trains(session):
     """Every variable has a gradient, every layer its statistics; retrieval sees neither."""
     images = tf.random.stateless_normal([6, 32, 32, 3], [0, 1])
-    features = network(images, 0, dimension=5, training=True)
-    quiet = network(images, 0, dimension=5)
+    features, statistics = network(images, 0, dimension=5, training=True)
+    quiet, nothing = network(images, 0, dimension=5)
     trainable = tf.trainable_variables()
-    gradients = tf.gradients(tf.reduce_sum(features.raw ** 2), trainable)
-    assert None not in gradients and features.raw.shape.as_list() == [6, 5] and quiet.statistics == []
+    gradients = tf.gradients(tf.reduce_sum(features ** 2), trainable)
+    assert None not in gradients and features.shape.as_list() == [6, 5] and nothing == []
     norms = [v.op.name.removesuffix("/beta") for v in trainable if v.op.name.endswith("/beta")]
-    assert [seen.norm.beta.op.name.removesuffix("/beta") for seen in features.statistics] == norms
+    assert [seen.norm.beta.op.name.removesuffix("/beta") for seen in statistics] == norms
     session.run(tf.global_variables_initializer())
-    before = session.run(quiet.raw)
+    before = session.run(quiet)
     assert all(np.isfinite(gradient).all() and gradient.any() for gradient in session.run(gradients))
-    session.run(layers.update_moving_averages(features.statistics))
-    assert np.abs(session.run(quiet.raw) - before).max() > 1e-3
+    session.run(layers.update_moving_averages(statistics))
+    assert np.abs(session.run(quiet) - before).max() > 1e-3

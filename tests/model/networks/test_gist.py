@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from conftest import DATA, arrays
 
-from model import backbones
+from config import GPQ
+from model.backbone import Backbone
 from model.networks import gist
+
+F = Backbone(GPQ(backbone="gist"))
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +20,7 @@ def pictures():
 
 
 def of(compute, images):
-    return compute(lambda x: backbones.features("gist", x, None, training=False).raw, images.astype(np.float32))
+    return compute(lambda x: F.features(x)[0], images.astype(np.float32))
 
 
 def test_lear_s_vectors_to_their_last_digit(compute):
@@ -77,5 +80,5 @@ def test_a_mirrored_picture_has_mirrored_blocks(compute, pictures):
 
 
 def test_a_dense_layer_on_top(compute, pictures):
-    made = compute(lambda x: backbones.features("gist", x, 5, training=True).raw, pictures.astype(np.float32))
+    made = compute(lambda x: Backbone(GPQ(backbone="gist"), 5).train(x, "")[0], pictures.astype(np.float32))
     assert made.shape == (3, 5)

@@ -47,13 +47,15 @@ def run_layer(session, layer, x, training):
     """Layer output, (mean, variance) or None, and the layer's variables after the moving averages' update."""
     tensor = tf.constant(x)
     with tf.variable_scope("net"):
-        out, seen = layers.conv_bn_relu(tensor, OUT, "conv2d", "batch0", training)
+        forward = layers.Forward(training)
+        out = layers.conv_bn_relu(tensor, OUT, "conv2d", "batch0", forward)
     variables = {v.op.name: v for v in tf.global_variables()}
     assert set(variables) == set(NAMES)
     for name, value in zip(NAMES, layer, strict=True):
         variables[name].load(value, session)
     if not training:
-        return session.run(out), seen, None
+        return session.run(out), forward.statistics, None
+    (seen,) = forward.statistics
     update = layers.update_moving_averages([seen])
     out, mean, variance = session.run([out, seen.mean, seen.variance])
     session.run(update)
@@ -101,7 +103,7 @@ def test_retrieval_normalises_by_the_moving_averages(session):
     found, seen, _ = run_layer(session, layer, x, training=False)
     expected = normalise_and_rectify(convolution(x, layer), layer.moving_mean, layer.moving_variance, layer)
     np.testing.assert_allclose(found, expected, atol=2e-5)
-    assert seen is None
+    assert not seen
 
 
 def test_moving_averages(session):
@@ -129,7 +131,7 @@ def test_first_moving_mean_is_the_batch_mean(session):
 def test_two_towers_are_one_network(session, training):
     images = tf.constant(random_images())
     with tf.variable_scope("net", reuse=tf.AUTO_REUSE):
-        towers = [layers.conv_bn_relu(images, OUT, "conv2d", "batch0", training)[0] for _ in range(2)]
+        towers = [layers.conv_bn_relu(images, OUT, "conv2d", "batch0", layers.Forward(training)) for _ in range(2)]
     assert sorted(v.op.name for v in tf.global_variables()) == sorted(NAMES)
     session.run(tf.global_variables_initializer())
     first, second = session.run(towers)
@@ -175,8 +177,12 @@ def test_enlarge_is_bilinear(compute):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def drop(x, step, layer):
+    return layers.Forward(training=True, name="labelled", step=step).drop(x, layer)
+
+
 def test_dropout_keeps_half_and_the_mean(compute):
-    dropped = compute(lambda: layers.dropout(tf.ones([100, 4096]), 3, "full6"))
+    dropped = compute(lambda: drop(tf.ones([100, 4096]), 3, "full6"))
     assert set(np.unique(dropped)) == {0, 2}
     np.testing.assert_allclose(dropped.mean(), 1, atol=0.01)
     np.testing.assert_allclose(dropped.mean(axis=1), 1, atol=0.1)
@@ -184,11 +190,11 @@ def test_dropout_keeps_half_and_the_mean(compute):
 
 def test_dropout_depends_on_step_and_name_alone(compute):
     def two(step):
-        return compute(lambda: [layers.dropout(tf.ones([8, 512]), step, name) for name in ("full6", "full7")])
+        return compute(lambda: [drop(tf.ones([8, 512]), step, name) for name in ("full6", "full7")])
 
     (one, other), again, later = two(3), two(3), two(4)
     np.testing.assert_array_equal([one, other], again)
-    np.testing.assert_array_equal(compute(lambda: layers.dropout(tf.ones([8, 512]), 3, "full7")), other)
+    np.testing.assert_array_equal(compute(lambda: drop(tf.ones([8, 512]), 3, "full7")), other)
     for different in (other, *later):
         assert 0.4 < np.mean(one == different) < 0.6
 
@@ -197,18 +203,18 @@ def test_the_graphs_seed_decides_what_is_dropped_too(compute):
     """Seed 0 drops what it dropped when there was no other."""
     def dropped(seed):
         tf.set_random_seed(seed)
-        return layers.dropout(tf.ones([8, 512]), 3, "full6")
+        return drop(tf.ones([8, 512]), 3, "full6")
 
     by_seed = [compute(lambda seed=seed: dropped(seed)) for seed in (0, 1, 2)]
     for one, other in itertools.combinations(by_seed, 2):
         assert 0.4 < np.mean(one == other) < 0.6
     np.testing.assert_array_equal(by_seed[0], compute(
-        lambda: 2 * tf.random.stateless_uniform([8, 512], [3, zlib.crc32(b"full6")], 0, 2, tf.int32)))
+        lambda: 2 * tf.random.stateless_uniform([8, 512], [3, zlib.crc32(b"labelled/full6")], 0, 2, tf.int32)))
 
 
 def test_dropout_under_xla_is_the_same(compute):
     def graph(x):
-        dropped = layers.dropout(x, 3, "full6")
+        dropped = drop(x, 3, "full6")
         return dropped, tf.gradients(tf.reduce_sum(dropped), x)[0]
 
     x = np.random.default_rng(0).uniform(1, 2, (8, 512)).astype(np.float32)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from config import Pretraining
-from model import classifier, training
+from model import classifier
 from model.tf1 import tf
 from utils.checkpoints import machine
 
@@ -19,14 +19,14 @@ def steps():
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         config = Pretraining(n_CLASSES=4)
-        graph = training.training_graph(*classifier.loss_graph(tf.constant(images), tf.constant(labels), config),
-                                        config, 100)
+        method = classifier.Classifier(config)
+        graph = method.optimise(*method.loss_graph(tf.constant(images), tf.constant(labels)), 100)
         start = tf.global_variables_initializer()
         for precision in ("", "float32", "bfloat16"):
             with machine.session(Pretraining(precision=precision)) if precision else tf.Session() as session:
                 session.run(start)
                 ran = tf.RunMetadata()
-                losses = [session.run([graph.losses.total, graph.step], run_metadata=ran,
+                losses = [session.run([graph.losses["total"], graph.step], run_metadata=ran,
                                       options=tf.RunOptions(output_partition_graphs=True))[0] for _ in range(2)]
                 types = {attribute.type for part in ran.partition_graphs for node in part.node
                          for attribute in node.attr.values()}

@@ -17,7 +17,7 @@ CONFIG = GPQ(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
 def network():
     """A Session with the retrieval graph's variables, uninitialised."""
     with tf.Graph().as_default():
-        gpq.retrieval_graph(tf.placeholder(tf.uint8, [1, 32, 32, 3]), CONFIG)
+        gpq.GPQ(CONFIG).retrieval(tf.placeholder(tf.uint8, [1, 32, 32, 3]))
         with tf.Session() as session:
             yield session
 
@@ -57,7 +57,7 @@ def test_a_file_that_is_not_there_is_no_start_from_random_weights(session, small
 def small_f(session):
     """The variables of a one-layer F, and a Session."""
     with tf.variable_scope("Fixed_VGG"):
-        x, _ = layers.conv_bn_relu(tf.zeros([1, 4, 4, 3]), 6, "conv2d", "batch0", training=False)
+        x = layers.conv_bn_relu(tf.zeros([1, 4, 4, 3]), 6, "conv2d", "batch0", layers.Forward())
         layers.dense(tf.reshape(x, [16, 6]), 4)
     return [v for v in tf.trainable_variables() if "/dense/" not in v.name]
 

@@ -27,14 +27,14 @@ def seen():
 
 def test_every_tensor_has_its_variable_and_no_other():
     with tf.Graph().as_default():
-        spq.retrieval_graph(tf.placeholder(tf.uint8, [None, 32, 32, 3]), SPQ())
+        spq.SPQ(SPQ()).retrieval(tf.placeholder(tf.uint8, [None, 32, 32, 3]))
         wanted = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
     assert store.reader(RELEASED).get_variable_to_shape_map() == wanted
     assert sum(np.prod(shape) for shape in wanted.values()) == 11_499_200 + 9600  # with the moving averages
 
 
 def test_every_layer_gives_what_pytorch_gives(seen, session):
-    made = spq.retrieval_graph(tf.constant(seen["picture"][None]), SPQ())
+    made = spq.SPQ(SPQ()).retrieval(tf.constant(seen["picture"][None]))
     store.restore(session, RELEASED, store.weights(), SPQ())
 
     def last_relu(scope):

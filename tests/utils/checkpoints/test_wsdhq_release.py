@@ -84,11 +84,11 @@ def test_a_checkpoint_codes_by_the_tag_vectors_beside_it(tmp_path):
     np.testing.assert_allclose(reader.get_tensor("wsdhq/G"), w.T @ w, rtol=1e-5, atol=1e-6)
     shapes = reader.get_variable_to_shape_map()
     fits = {"dimension": 5, "n_book": 2, "bn_word": 4, "backbone": "alexnet"}
-    METHODS["wsdhq"].check("x.npy", shapes, WSDHQ(**fits))
+    METHODS["wsdhq"](WSDHQ(**fits)).check("x.npy", shapes)
     for wrong, says in (({"dimension": 300}, "set dimension=5"), ({"bn_word": 3}, "set n_book=4"),
                         ({"backbone": "modified_vgg"}, "set backbone=alexnet")):
         with pytest.raises(UserError, match=says):
-            METHODS["wsdhq"].check("x.npy", shapes, WSDHQ(**{**fits, **wrong}))
+            METHODS["wsdhq"](WSDHQ(**{**fits, **wrong})).check("x.npy", shapes)
     assert len(store.fingerprint(tmp_path / "x.npy")) == 64
 
 
@@ -130,5 +130,5 @@ def test_the_lines_of_the_document_read_flickr_s(tmp_path, monkeypatch):
     np.savetxt("data/flickr25k/tags/FinalTagEmbs.txt", np.eye(2, 300))
     config = from_command_line(None, searching)
     found = store.reader(config.checkpoint, config)
-    METHODS["wsdhq"].check(config.checkpoint, found.get_variable_to_shape_map(), config)
+    METHODS["wsdhq"](config).check(config.checkpoint, found.get_variable_to_shape_map())
     np.testing.assert_array_equal(found.get_tensor("wsdhq/C"), words)

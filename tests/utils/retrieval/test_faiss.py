@@ -9,9 +9,9 @@ import pytest
 from galleries import random_database
 
 from model.baselines import hamming
+from model.fitting import product
 from model.tf1 import tf
 from utils.errors import UserError
-from utils.fitting import product
 from utils.retrieval import faiss as ours
 from utils.retrieval import search
 from utils.retrieval.database import Database

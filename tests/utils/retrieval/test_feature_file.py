@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from config import GPQ
-from model.networks import layers
+from model.backbone import NETWORKS
 from model.tf1 import tf
 from utils.errors import UserError
 from utils.retrieval import feature_file
@@ -22,11 +22,11 @@ def quick():
     """A network of one product in the place of EfficientNet-Lite, and no weights."""
     kernel = np.random.default_rng(1).normal(size=(32 * 32 * 3, 1280)).astype(np.float32) / 50
 
-    def features(name, images, dimension, training, side):
-        return layers.Features(tf.matmul(tf.reshape(images, [-1, 32 * 32 * 3]), kernel), [])
+    def build(images, forward):
+        return tf.matmul(tf.reshape(images, [-1, 32 * 32 * 3]), kernel)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(feature_file.backbones, "features", features)
+        monkeypatch.setitem(NETWORKS, "efficientnet_lite0", NETWORKS["efficientnet_lite0"]._replace(build=build))
         monkeypatch.setattr(feature_file.imagenet, "load", lambda *_: None)
         monkeypatch.setattr(feature_file.imagenet, "weight_file", lambda variant: Path("lite.pth"))
         yield

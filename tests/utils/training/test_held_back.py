@@ -41,7 +41,7 @@ def test_no_role_of_any_method_has_one(kind, tmp_path, data_dir):
     data = sets.load(config, tags=kind in ("corel5k", "vectors"))
     if data.tags is None:
         data = data._replace(tags=np.arange(len(data.images))[:, np.newaxis] % 5 == np.arange(4))
-    for role in {"training", *(row.draws[0] for row in METHODS.values())}:
+    for role in {"training", *(row.roles[0] for row in METHODS.values())}:
         images = getattr(data, role)
         counts = data.labels[images][:, data.labels[images].any(0)].sum(0)
         if not len(images) or counts.min() < 2:
@@ -49,7 +49,7 @@ def test_no_role_of_any_method_has_one(kind, tmp_path, data_dir):
         rest = splits.hold_back(data, config.model_copy(update={"n_validation": len(counts)}), role)
         assert len(rest.validation)
         held.add(role)
-        for seen in {"training", *(role for row in METHODS.values() for role in row.draws)}:
+        for seen in {"training", *(role for row in METHODS.values() for role in row.roles)}:
             left = set(getattr(data, seen)) - set(rest.validation)
             assert set(getattr(rest, seen)) == left and len(getattr(rest, seen)) == len(left), (role, seen)
     assert held >= {"training", "examples"}

@@ -9,12 +9,11 @@ from forgery import batch_bytes, published
 
 from config import GPQ, Pretraining
 from model import training
-from model.networks.spatial import Direct, Winograd
 from model.tf1 import tf
 from utils.data import cifar10, cifar100, splits
 from utils.errors import UserError
 from utils.training import task as tasks
-from utils.training.task import Task, build
+from utils.training.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +49,6 @@ def test_no_label_of_an_unlabelled_image_or_a_query_is_handed_on(gpq):
     np.testing.assert_array_equal(gpq.labels[data.labelled], data.labels[data.labelled])
     assert gpq.labels[data.labelled].any() and not gpq.labels[data.unlabelled].any()
     assert not gpq.labels[data.query].any()
-
-
-@pytest.mark.parametrize("batch_size, gpus, way", [(50, [], Winograd), (49, [], Direct), (500, ["a GPU"], Direct)])
-def test_winograds_method_is_for_large_batches_on_processors(session, monkeypatch, batch_size, gpus, way):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    task = SimpleNamespace(images=np.zeros([1, 32, 32, 3], np.uint8), labels=np.zeros([1, 10], bool), n_batches=2,
-                           batch_size=batch_size, graph=lambda images, labels, step, places, spatial: spatial)
-    assert isinstance(build(task)[1], way)
 
 
 def test_classes_that_are_known_are_numbered_in_their_order():
@@ -115,8 +106,8 @@ def test_the_cosine_falls_from_the_rate_to_nothing(session):
 
 
 def test_the_releases_log_line():
-    values = SimpleNamespace(n_pair=np.float32(2.24234), classification=np.float32(2.36367),
-                             entropy=np.float32(1.15827), total=np.float32(2.36288))
+    values = {"total": np.float32(2.36288), "n_pair": np.float32(2.24234), "classification": np.float32(2.36367),
+              "entropy": np.float32(1.15827)}
     task = Task(GPQ(total_epochs=40, data_dir=str(ROOT / "cifar10" / "sample"), batch_size=50))
     line = task.log_line(3, 30, values, np.float32(1.9e-4))
     assert line == ("epoch: 3/40, iter: 30 - (Batch) loss: 2.3629, hash: 2.2423, cls: 2.3637, ent: -1.1583, "

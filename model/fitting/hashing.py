@@ -1,12 +1,12 @@
-"""Binary codes fitted: ITQ, SH and SDH, whose graphs are in model.baselines.shallow.
+"""Binary codes fitted: ITQ, SH and SDH.
 
 x is float [N, D] throughout, and each result is {variable: float array} of the method's graph.
 """
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from utils.errors import UserError
-from utils.fitting.projections import pca
+from model.errors import UserError
+from model.fitting.projections import pca
 
 ITQ_ROUNDS = 50
 SDH_ROUNDS, SDH_PASSES = 5, 10

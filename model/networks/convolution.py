@@ -1,13 +1,16 @@
-"""3 x 3 convolution by Winograd's minimal filtering, with a quarter of the multiplications.
+"""Convolution and pooling in two forms that give the same network up to rounding.
 
-F(4 x 4, 3 x 3) of Lavin & Gray (Fast Algorithms for Convolutional Neural Networks, CVPR 2016): a tile of 6 x 6
-pixels and the kernel are evaluated at 6 x 6 points, multiplied point by point, and interpolated to 4 x 4 pixels. Each
-transform is a product with a constant matrix, so that a gradient costs no more than the convolution.
+Each form has its own memory layout. H and W are static and, where they are pooled, even. Winograd's minimal filtering
+needs a quarter of the multiplications: F(4 x 4, 3 x 3) of Lavin & Gray (Fast Algorithms for Convolutional Neural
+Networks, CVPR 2016): a tile of 6 x 6 pixels and the kernel are evaluated at 6 x 6 points, multiplied point by point,
+and interpolated to 4 x 4 pixels. Each transform is a product with a constant matrix, so that a gradient costs no more
+than the convolution.
 """
 import numpy as np
 
-from model.tf1 import tf
+from model.tf1 import tf, tflearn
 
+WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 TILE, KERNEL = 4, 3
 N_POINTS = TILE + KERNEL - 1
 # Infinity is the sixth. Any would do; these, each with its negative and its inverse, keep rounding low.
@@ -52,7 +55,7 @@ def _along_both(rows, columns, x):
     return tf.reshape(x, [len(rows), len(columns), -1])
 
 
-def convolve(x, kernel):
+def winograd(x, kernel):
     """The same as `tf.nn.conv2d(x, kernel, 1, "SAME")` up to rounding, in another layout.
 
     x: float32 [H, W, B, C], static except for B; kernel: float32 [3, 3, C, O]. Returns float32 [H, W, B, O]. In this
@@ -68,3 +71,59 @@ def convolve(x, kernel):
                   tf.reshape(u, [N_POINTS, 1, N_POINTS, channels, -1]))
     y = _along_both(from_rows, from_columns, tf.reshape(y, [len(to_rows), len(to_columns), -1]))
     return tf.reshape(y, [height, width, -1, kernel.shape[-1]])
+
+
+class Direct:
+    """Images are float32 [B, H, W, C], convolved by the library."""
+
+    def to_layout(self, images):
+        """float32 [B, H, W, C] images in this form's layout."""
+        return images
+
+    def from_layout(self, x):
+        """x in this layout as float32 [B, H, W, C] images."""
+        return x
+
+    def convolve(self, x, kernel):
+        """Stride 1, SAME, no bias. x: images in this layout; kernel: float32 [h, w, C, filters]. Returns the same
+        layout, of `filters` channels."""
+        return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
+
+    def max_pool(self, x):
+        """2 x 2 max pooling: x in this layout, H and W halved."""
+        return tf.nn.max_pool2d(x, 2, 2, "SAME")
+
+    def average_pool(self, x):
+        """The mean over H and W of x in this layout, float32 [B, C]."""
+        return tflearn.global_avg_pool(x)
+
+
+class Winograd:
+    """Images are float32 [H, W, B, C], convolved by Winograd's method, which is faster on processors. The methods are
+    those of Direct; kernels are 3 x 3."""
+
+    def to_layout(self, images):
+        return tf.transpose(images, [1, 2, 0, 3])
+
+    def from_layout(self, x):
+        return tf.transpose(x, [2, 0, 1, 3])
+
+    def convolve(self, x, kernel):
+        return winograd(x, kernel)
+
+    def max_pool(self, x):
+        height, width, _, channels = x.shape.as_list()
+        x = tf.nn.max_pool2d(tf.reshape(x, [1, height, width, -1]), 2, 2, "SAME")
+        return tf.reshape(x, [height // 2, width // 2, -1, channels])
+
+    def average_pool(self, x):
+        return tf.reduce_mean(x, [0, 1])
+
+
+DIRECT = Direct()
+
+
+def fastest(batch_size):
+    """The faster form for batches of that many images here, None for any number."""
+    few = batch_size is not None and batch_size < WINOGRAD_FROM
+    return DIRECT if few or tf.config.list_physical_devices("GPU") else Winograd()

@@ -1,14 +1,14 @@
-"""Product quantization fitted: PQ, OPQ and LOPQ, with 16 codewords a codebook, whose graphs are in
-model.baselines.shallow, and the codebooks of DQN and DTQ.
+"""Product quantization fitted: PQ, OPQ and LOPQ, with 16 codewords a codebook, and the codebooks of DQN and DTQ.
 
 x is float [N, D] throughout, and each result is {variable: float array} of the method's graph.
 """
 import numpy as np
 from sklearn.cluster import KMeans
 
-from model.baselines.shallow import CELLS, WORDS
-from utils.fitting.projections import balanced_axes
+from model.fitting.projections import balanced_axes
 
+WORDS = 16  # codewords of a codebook, so that 4 bits are a symbol
+CELLS = 16  # of LOPQ; cell and word share a byte
 ROUNDS = 20  # of OPQ
 EPOCHS = 2  # from one fit of a trained method's codebooks to the next (DQN's public code)
 
@@ -74,12 +74,3 @@ def lopq(x, n_bits, seed, cells=CELLS):
         codebooks = codebooks_of(local @ rotation, n_book, seed)
         words[:, number] = np.einsum("dmp,mkp->mkd", rotation.reshape(dimension, n_book, -1), codebooks)
     return {"cells": centres, "words": words}
-
-
-def between_epochs(given, config, step):
-    """The codebooks of a method whose features are trained, {variable: array}: k-means in each part of the features as
-    they are, every EPOCHS epochs and after the last step; else {}. given: a utils.training.fitting.Fitting."""
-    period = EPOCHS * max(1, given.counts[0] // config.batch_size)
-    if step == 0 or step % period and step < given.n_steps:
-        return {}
-    return {f"{config.method}/codebooks": codebooks_of(given.features(), config.n_bits // 4, config.seed)}

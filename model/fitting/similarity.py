@@ -39,9 +39,3 @@ def _newton_steps(h, bit, similar, of):
             products[bit] += step * (old + step)
             wanted += n_bits * step * similar[own]
             row[bit] = old + step
-
-
-def fit(given, config, step):
-    """CNNH's codes, before the first step: {variable of model.baselines.cnnh: array}. given: a
-    utils.training.fitting.Fitting."""
-    return {} if step else {"cnnh/codes": similarity_codes(given.labels, config.n_bits, config.seed)}

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from model import backbones
-from model.networks.layers import update_moving_averages
+from config import GPQ
+from model.backbone import NETWORKS, Backbone
 from model.tf1 import tf
 
 DIMENSION = 6
@@ -24,20 +24,21 @@ def network():
     images = 40 * np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        towers = [backbones.features("cnn_f", tf.constant(images), DIMENSION, training, batch=batch)
-                  for training, batch in ((True, "labelled"), (True, "unlabelled"), (False, ""))]
+        F = Backbone(GPQ(backbone="cnn_f"), DIMENSION)
+        (first, update), (second, _) = (F.train(tf.constant(images), name) for name in ("labelled", "unlabelled"))
+        towers = first, second, F.features(tf.constant(images))[0]
         variables = {v.op.name: v for v in tf.global_variables()}
         session.run(tf.global_variables_initializer())
         for name, variable in variables.items():
             if name.endswith("/bias"):
                 variable.load(np.random.default_rng(len(name)).normal(size=variable.shape), session)
-        yield SimpleNamespace(images=images, towers=towers, variables=variables, session=session,
+        yield SimpleNamespace(images=images, towers=towers, averages=update(), variables=variables, session=session,
                               trainable=[v.op.name for v in tf.trainable_variables()])
 
 
 def values_at(network, step):
     network.variables["global_step"].load(step, network.session)
-    return network.session.run([tower.raw for tower in network.towers])
+    return network.session.run(network.towers)
 
 
 def test_variables(network):
@@ -108,17 +109,17 @@ def test_dropout_depends_on_step_and_tower(network):
 
 
 def test_there_are_no_moving_averages(network):
-    with network.session.graph.as_default():
-        assert update_moving_averages(network.towers[0].statistics).type == "NoOp"
+    assert network.averages.type == "NoOp"
 
 
-@pytest.mark.parametrize("name", backbones.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_as_its_row_says(name):
     """Its variables' scope, and its multiply-adds in convolutions and dense layers."""
-    row = backbones.NETWORKS[name]
+    row = NETWORKS[name]
     with tf.Graph().as_default() as graph:
         images = row.standardise(tf.zeros([1, 1280] if name == "embeddings" else [1, 32, 32, 3], tf.uint8))
-        raw, statistics = backbones.features(name, images, 144, training=False)
+        raw, statistics = Backbone(GPQ(backbone=name, embeddings="v.npz" if name == "embeddings" else ""),
+                                   144).features(images)
         assert images.dtype == tf.float32 and raw.shape.as_list() == [1, 144] and not statistics
         assert all(v.op.name.startswith(f"{row.scope}/") for v in tf.global_variables())
         products = [(op.inputs[1].shape, op.outputs[0].shape) for op in graph.get_operations()
@@ -132,4 +133,4 @@ def test_a_network_is_as_its_row_says(name):
 
 def test_an_unknown_network_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="no network 'vgg', only modified_vgg, cnn_f"):
-        backbones.features("vgg", tf.zeros([1, 32, 32, 3]), 4, training=False)
+        Backbone(SimpleNamespace(backbone="vgg"))

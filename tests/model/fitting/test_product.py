@@ -1,16 +1,16 @@
 """PQ, OPQ and LOPQ: codes against brute force, each method where it must equal a simpler one, and faiss."""
-from types import SimpleNamespace
 
 import faiss
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import config
 from model.baselines import shallow
+from model.fitting import product
+from model.fitting.projections import balanced_axes, eigenvalue_allocation
 from model.tf1 import tf
 from utils.data.relevance import SharedLabels
-from utils.fitting import product
-from utils.fitting.projections import balanced_axes, eigenvalue_allocation
 from utils.methods import METHODS
 from utils.retrieval import metrics, search
 from utils.retrieval.database import Database, reconstruct
@@ -36,9 +36,9 @@ def x():
 
 def retrieved(method, x, n_bits, fitted):
     """The Retrieval of x, in arrays, by the graph of the method with fitted variables."""
-    settings = SimpleNamespace(method=method, backbone="embeddings", n_bits=n_bits, input_side=0)
+    settings = config.METHODS[method](n_bits=n_bits, embeddings="v.npz")
     with tf.Graph().as_default(), tf.Session() as session:
-        graph = METHODS[method].retrieval(tf.constant(x), settings)
+        graph = METHODS[method](settings).retrieval(tf.constant(x))
         for v in tf.global_variables():
             v.load(fitted[v.op.name.removeprefix(f"{method}/")], session)
         return session.run(graph)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from utils.fitting import similarity
+from model.fitting import similarity
 
 
 def dense(labels, n_bits, seed, sweeps):

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from model.fitting import hashing
+from model.fitting.projections import pca
 from utils.errors import UserError
-from utils.fitting import hashing
-from utils.fitting.projections import pca
 
 
 @pytest.fixture(scope="module")

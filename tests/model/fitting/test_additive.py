@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from config import WSDHQ
+from model.fitting import additive
 from utils.errors import UserError
-from utils.fitting import additive
 
 N, D, M, K = 40, 6, 3, 8
 
