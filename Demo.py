@@ -36,7 +36,7 @@ from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
 from utils.retrieval import by_tag, cluster, evaluation, metrics, search
 from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder, made_of
+from utils.retrieval.encoder import Encoder, made_of, unlike
 
 SHOWN = 15
 
@@ -104,7 +104,7 @@ def gallery_database(encoder, data, checkpoint, config):
     path, made = beside(config, checkpoint, "database"), made_of(config, checkpoint, data)
     if path.exists():
         kept = Database.load(path)
-        if kept.made_of == made:
+        if not unlike(kept.made_of, made):
             print(f"Retrieval database from {path}")
             return kept
     codes = encoder.codes(data.images, "encoding the gallery", data.gallery)

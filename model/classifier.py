@@ -11,7 +11,6 @@ class Classifier(Method):
 
     name = "classifier"
     val_metric = "accuracy"
-    coded_by = ("n_CLASSES",)
 
     @property
     def dimension(self):

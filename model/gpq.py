@@ -29,7 +29,6 @@ class GPQ(Method):
     name = "gpq"
     roles = ("labelled", "unlabelled")
     sampler = "random_batches"
-    coded_by = ("follow", "n_book", "len_code", "alpha")
 
     @property
     def dimension(self):

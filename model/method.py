@@ -29,7 +29,6 @@ class Method:
     forward_passes: of F, for each image of a step, for what training costs.
     distance: of a query and a code, one of utils.retrieval.search.DISTANCES.
     added: whether the codewords of a code are summed, and not joined.
-    coded_by: the settings that, beside a checkpoint, decide an image's code.
     losses(batches, step): ({"total": what training lowers, and each loss by its name}, scalars; the operation that
         updates the moving averages). batches: {role: training.Batch}; step: integer scalar. None without steps.
     features_for_fit(images): float32 [B, D], what `fit` may ask for, or None.
@@ -43,7 +42,6 @@ class Method:
     forward_passes = 1
     distance = "inner"
     added = False
-    coded_by = ()
     dimension = None
     losses = None
     features_for_fit = None

@@ -55,7 +55,6 @@ class SPQ(Method):
 
     name = "spq"
     roles = ("training",)
-    coded_by = ("N_books", "N_words", "L_word", "variant", "init")
     forward_passes = 2
     distance = "norms"
 

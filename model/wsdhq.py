@@ -110,7 +110,6 @@ class WSDHQ(Method):
     roles = ("tagged",)
     targets = "tags"
     added = True
-    coded_by = ("n_book", "bn_word", "dimension", "sweeps", "normalize")
 
     def embedding(self, r, tags, tag_vectors):
         """The loss of images and tags, a scalar."""

@@ -1,7 +1,9 @@
 """What every class of settings is: those of config.py, never changed, and those that a script has of its own."""
+import enum
+import functools
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -28,6 +30,30 @@ def at_most(limit, cost):
     return AfterValidator(check)
 
 
+class Affects(enum.Flag):
+    """What a setting decides. Each field of config.py's classes declares it, and what compares settings goes by it."""
+
+    NOTHING = 0  # no number: where files lie, how often they are written
+    FILE = enum.auto()  # with another group: what the file holds is compared, and not its name
+    DATA = enum.auto()  # which images are read, and what each is for
+    TRAINING = enum.auto()  # what weights these data lead to, and how that is judged on the way
+    DURATION = enum.auto()  # how long
+    MODEL = enum.auto()  # what the weights mean, which a search agrees in with the training
+    CODES = enum.auto()  # the code that an image gets by these weights, which a search may choose
+    SEARCH = enum.auto()  # what is measured
+
+
+T = TypeVar("T")
+Protocol = Annotated[T, Affects.DATA | Affects.MODEL]
+Data = Annotated[T, Affects.DATA]
+Training = Annotated[T, Affects.TRAINING]
+Duration = Annotated[T, Affects.DURATION]
+Model = Annotated[T, Affects.MODEL]
+Codes = Annotated[T, Affects.CODES]
+Search = Annotated[T, Affects.SEARCH]
+Free = Annotated[T, Affects.NOTHING]
+
+
 class Settings(BaseModel):
     """The base of config.py's classes."""
 
@@ -50,6 +76,21 @@ class Settings(BaseModel):
 
     gone: ClassVar[dict] = {}
     """{name of an option of the method's own release that is no setting here: what to do}, to tell its users."""
+
+    @classmethod
+    def affects(cls, name):
+        """The Affects of the setting `name`, declared by the field or by that of a base class; NOTHING of a script's
+        own."""
+        fields = (getattr(base, "model_fields", {}).get(name) for base in cls.__mro__)
+        declared = (part for field in fields if field for part in field.metadata if isinstance(part, Affects))
+        return next(declared, Affects.NOTHING)
+
+    @classmethod
+    @functools.cache
+    def affecting(cls, groups, but=Affects.NOTHING):
+        """A frozenset of the names of the settings that affect one of `groups` and none of `but`, both Affects."""
+        return frozenset(name for name in cls.model_fields
+                         if cls.affects(name) & groups and not cls.affects(name) & but)
 
     def filled(self, path):
         """`path` with these settings' code length in the place of {n_bits} and their method in that of {method}."""

@@ -12,7 +12,7 @@ from utils.data.data import Data, Source
 from utils.errors import UserError
 from utils.retrieval import cluster, evaluation, metrics
 from utils.retrieval.database import Database
-from utils.retrieval.encoder import COMPUTED_BY, Encoder, made_of
+from utils.retrieval.encoder import Encoder, made_of, unlike
 
 BLOCK = 1000  # pictures or vectors that are compared at once
 
@@ -38,11 +38,10 @@ def opened(config):
     checkpoint, config = runs.chosen(config)
     if config.image or config.serve:
         config = sets.for_own_pictures(config)
-    for key, value in made_of(config, checkpoint).items():
-        if database.made_of.get(key, value if key in COMPUTED_BY else None) != value:  # an older file does not say
-            this = checkpoint if key == "checkpoint" else f"{key}={value}"
-            raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set "
-                            "that as it was")
+    for name, value in unlike(database.made_of, made_of(config, checkpoint)):
+        this = checkpoint if name == "checkpoint" else f"{name}={value}"
+        raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set that "
+                        "as it was")
     return database, checkpoint, config
 
 
@@ -84,7 +83,7 @@ def gallery_rows(database, data, config, checkpoint):
     `data` by lying there in order. Raises UserError where the database is of something else, or lacks one of them.
     """
     if "images" not in database.made_of:
-        if database.made_of != made_of(config, checkpoint, data):
+        if unlike(database.made_of, made_of(config, checkpoint, data)):
             raise UserError(f"{config.database} is of another data set, or another split of it, than {data.source}; "
                             "set the data as they were")
         return np.arange(len(data.gallery))

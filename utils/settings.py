@@ -8,14 +8,16 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
+from utils.base_settings import Affects
 from utils.errors import UserError
 from utils.reading import documents
 
 RELEASED = Path(config.__file__).with_name("released.json")
 
 # Settings that leave what a training computes as it is.
-FREE = {"data_dir", "ImagNet_pretrained_path", "model_save_path", "model_load_path", "cifar10_label_sim_path",
-        "embeddings", "n_DB", "without_hits", "total_epochs", "iterations", "save_term", "resume", "out"}
+FREE = {name for kind in config.METHODS.values() for name in kind.model_fields
+        if name not in kind.affecting(~(Affects.FILE | Affects.DURATION | Affects.SEARCH), but=Affects.FILE)} | {
+            "resume", "out"}
 
 
 class CommandLine(BaseSettings):

@@ -15,8 +15,6 @@ LENGTH = 12  # numbers in a sub-vector, d, as GPQ has it
 class Deep(Method):
     """A method of F, trained on labelled images unless `roles` says otherwise."""
 
-    coded_by = ("n_bits",)
-
     @property
     def n_book(self):
         """Codebooks, M."""

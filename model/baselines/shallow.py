@@ -18,7 +18,6 @@ class Shallow(Method):
 
     roles = ("examples",)
     distance = "squared"
-    coded_by = ("n_bits",)
 
     def features_for_fit(self, images):
         """What the network sees before its last layer, each at length 1: float32 [B, D]."""
@@ -88,7 +87,6 @@ class SDH(Shallow):
 
     name = "sdh"
     roles = ("labelled",)
-    coded_by = ("n_bits", "sigma")
 
     def found(self, x, labels):
         config = self.config

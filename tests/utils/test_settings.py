@@ -40,8 +40,8 @@ def test_an_edited_default_leaves_old_results_as_they_are(tmp_path):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "utils", tmp_path / "utils")
     text = (tmp_path / "config.py").read_text()
-    assert "alpha: Positive = 20.0" in text
-    (tmp_path / "config.py").write_text(text.replace("alpha: Positive = 20.0", "alpha: Positive = 7.0"))
+    assert "alpha: Codes[Positive] = 20.0" in text
+    (tmp_path / "config.py").write_text(text.replace("alpha: Codes[Positive] = 20.0", "alpha: Codes[Positive] = 7.0"))
     program = ("import json; from config import GPQ; from utils import settings; made = GPQ(); "
                "print(json.dumps([settings.completed({}, GPQ)['alpha'], made.alpha, "
                "settings.differences({}, made), settings.differences({'alpha': 7.0}, made)]))")

@@ -5,16 +5,12 @@ import pydantic
 
 from config import METHODS as KINDS
 from utils import files, settings
+from utils.base_settings import Affects
 from utils.checkpoints import store
 from utils.data.data import Source
 from utils.errors import UserError
-from utils.methods import METHODS
 from utils.reading import documents
 
-# What a checkpoint's JSON must agree in with the settings that it is searched by, and what of it is the data set's.
-USE = {"method", "dataset", "protocol", "known_classes", "backbone", "hidden", "image_size", "input_side", "n_CLASSES",
-       "n_book", "bn_word", "len_code", "N_books", "N_words", "L_word", "variant", "n_bits", "dimension", "truth"}
-OF_DATA = {"dataset", "protocol", "known_classes", "truth"}
 EXAMPLE = "_example.ckpt"  # how what the repository ships is called
 
 
@@ -109,13 +105,14 @@ def finished(config):
 def _can_search(trained, config):
     if (trained.method, trained.final_checkpoint.name) != (config.method, config.final_checkpoint.name):
         return False
-    return not differences(trained, config, OF_DATA | USE & _said(config))
+    model, data = config.affecting(Affects.MODEL), config.affecting(Affects.DATA)
+    return not differences(trained, config, model & (data | _said(config)))
 
 
 def _said(config):
     """The names of the settings that were given, and of what these leave no choice: vectors are a data set."""
     given = {name: getattr(config, name) for name in config.model_fields_set}
-    return given.keys() | config.implied(given).keys() & OF_DATA
+    return given.keys() | config.implied(given).keys() & config.affecting(Affects.DATA)
 
 
 def chosen(config):
@@ -137,9 +134,9 @@ def chosen(config):
     if kept is None:
         return path, config
     trained, said = trained_with(kept), _said(config)
-    names = {"method"} if trained.method != config.method else USE & said
+    names = {"method"} if trained.method != config.method else config.affecting(Affects.MODEL) & said
     check_same(path, trained, config, names, ", or model_load_path to another")
-    names = (USE | {*METHODS[config.method].coded_by}) & type(trained).model_fields.keys() - said
+    names = trained.affecting(Affects.MODEL | Affects.CODES) - said
     if taken := differences(config, trained, names):
         print(f"{', '.join(f'{name}={value}' for name, _, value in taken)}, as it was trained")
     return path, config.model_copy(update={name: getattr(trained, name) for name in names})

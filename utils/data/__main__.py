@@ -11,6 +11,7 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
     from utils.errors import run
     run("utils.data.__main__")
 
+from utils.base_settings import Affects
 from utils.data import joined, sets, splits
 from utils.errors import Parser
 from utils.settings import from_command_line, refuse_idle
@@ -39,7 +40,7 @@ def main():
         sets.SETS[given.dataset].fetch(given.data_dir or given.dataset)
     else:
         settings = from_command_line(None, rest)
-        refuse_idle(settings, sets.READ_BY)
+        refuse_idle(settings, settings.affecting(Affects.DATA))
         data = sets.load(settings, tags=hasattr(settings, "tags"))
         if given.labelled is not None:
             data = splits.label_first(data, given.labelled)

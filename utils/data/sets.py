@@ -60,11 +60,6 @@ SETS = {
     "embeddings": DataSet(_vectors)}
 
 
-# The settings by which `load` reads a data set, and with them its tags.
-READ_BY = {"method", "dataset", "data_dir", "embeddings", "protocol", "known_classes", "truth", "image_size", "seed",
-           "n_CLASSES", "tags"}
-
-
 def load(config, tags=False):
     """The `Data` of `config.dataset`, in `config.data_dir`, with `tags` that a method learns from if these are asked
     for.

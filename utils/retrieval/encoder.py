@@ -8,6 +8,7 @@ from tqdm import tqdm
 from model.networks.convolution import DIRECT
 from model.tf1 import tf
 from utils import files
+from utils.base_settings import Affects
 from utils.checkpoints import store
 from utils.data import sets
 from utils.errors import UserError
@@ -16,7 +17,7 @@ from utils.reading.pictures import squashed
 from utils.retrieval.database import Database
 
 SMALL, PICTURES, VECTORS = 250, 32, 4096  # in a batch; small are pictures of up to 32 pixels a side
-COMPUTED_BY = "image_size", "input_side", "precision"  # settings that decide codes whatever the method
+PINNED = "checkpoint", "data", "prepared"  # what every database says of what made it, of any age
 
 
 class Encoder:
@@ -154,12 +155,21 @@ def by_batch(session, wanted, placeholder, images, size, title=None, rows=None, 
 
 
 def made_of(config, checkpoint, data=None):
-    """What decides an image's code, JSON-able: a database is good for no other. With `data` what decides the codes of
-    its gallery."""
-    settings = {name: getattr(config, name) for name in (*COMPUTED_BY, *METHODS[config.method].coded_by)}
+    """What decides an image's code, JSON-able: a database is good for no other, see `unlike`. With `data` what decides
+    the codes of its gallery."""
+    names = config.affecting(Affects.MODEL | Affects.CODES, but=Affects.DATA if data is None else Affects.NOTHING)
+    made = {"checkpoint": store.fingerprint(checkpoint, config), **config.model_dump(mode="json", include=names)}
     if data is not None:
-        settings |= {"protocol": config.protocol, "known_classes": list(config.known_classes), "truth": config.truth,
-                     "data": data.source.sha256}
-    elif sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
-        settings["prepared"] = "squashed"
-    return {"checkpoint": store.fingerprint(checkpoint, config), **settings}
+        made["data"] = data.source.sha256
+    if sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
+        made["prepared"] = "squashed"
+    return made
+
+
+def unlike(kept, made):
+    """[(name, value)] of `made`, as of `made_of`, in which `kept`, what a database says, is otherwise.
+
+    An older database does not say all settings.
+    """
+    return [(name, value) for name, value in made.items()
+            if kept.get(name, None if name in PINNED else value) != value]

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from model.backbone import NETWORKS
 from model.tf1 import tf
-from utils import files, settings
+from utils import files
+from utils.base_settings import Affects
 from utils.checkpoints import imagenet, machine, pretrained, runs, store
 from utils.data.data import Source
 from utils.errors import UserError
+
+RESUMED = Affects.DATA | Affects.TRAINING | Affects.MODEL | Affects.CODES  # what a training goes on with
 
 
 @contextlib.contextmanager
@@ -73,7 +76,7 @@ def ended(config, n_steps):
     """
     made = runs.about(config.final_checkpoint) if config.resume else None
     if made is None or made["step"] < n_steps or runs.differences(
-            runs.trained_with(made), config, type(config).model_fields.keys() - settings.FREE):
+            runs.trained_with(made), config, config.affecting(RESUMED, but=Affects.FILE)):
         return False
     print(f"{config.final_checkpoint} is finished, iter {made['step']} of {n_steps}; ask for more epochs to go on, or "
           "search by it with Demo.py")
@@ -92,9 +95,7 @@ def start(session, folder, variables, config, source, tags_sha256=None):
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
         before = runs.about(path)
-        names = type(config).model_fields.keys() - settings.FREE
-        if config.decay == "cosine":
-            names |= {"total_epochs", "iterations"}
+        names = config.affecting(RESUMED | (Affects.DURATION if config.decay == "cosine" else RESUMED), Affects.FILE)
         runs.check_same(path, runs.trained_with(before), config, names, " to go on with it")
         check_data(path, before["data"], source)
         if before.get("tags_sha256") not in (None, tags_sha256):

@@ -15,7 +15,7 @@ if __name__ == "__main__":  # first, as the imports take seconds that a signal m
 import numpy as np
 
 from utils import files, settings
-from utils.base_settings import Own, PathText
+from utils.base_settings import Affects, Own, PathText
 from utils.data import label_files, pseudo_labels, sets, splits
 
 
@@ -33,7 +33,7 @@ class Options(Own):
 
 def main():
     config = settings.from_command_line(Options)
-    settings.refuse_idle(config, {*sets.READ_BY, *Options.model_fields, "eval_term", "n_validation",
+    settings.refuse_idle(config, {*config.affecting(Affects.DATA), *Options.model_fields, "eval_term", "n_validation",
                                   "pseudo_confidence"})
     data = sets.load(config)
     if config.eval_term:

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import PositiveFloat
 
 from utils import files, settings
-from utils.base_settings import Own, PathText
+from utils.base_settings import Affects, Own, PathText
 from utils.checkpoints import imagenet
 from utils.data import label_files, sets, soft_labels
 from utils.errors import UserError
@@ -41,7 +41,7 @@ class Options(Own):
 
 def main():
     config = settings.from_command_line(Options)
-    settings.refuse_idle(config, sets.READ_BY | Options.model_fields.keys())
+    settings.refuse_idle(config, config.affecting(Affects.DATA) | Options.model_fields.keys())
     data = sets.load(config)
     features = label_files.teachers_features(config.features)
     kernel, bias = imagenet.classifier(int(config.teacher[-1]))

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from config import WSDHQ
 from utils import files, settings
-from utils.base_settings import Own, PathText
+from utils.base_settings import Affects, Own, PathText
 from utils.data import sets
 from utils.data.tags import merging, released, tagging
 from utils.errors import UserError
@@ -78,7 +78,7 @@ def report(made, names, tagged):
 
 def main():
     given = settings.from_command_line(Options, settings=WSDHQ)
-    settings.refuse_idle(given, sets.READ_BY | Options.model_fields.keys())
+    settings.refuse_idle(given, given.affecting(Affects.DATA) | Options.model_fields.keys())
     if given.tags:
         raise UserError(f"tags is {given.tags}, but this command makes such tags of a data set's own; leave tags out")
     data = sets.load(given)
