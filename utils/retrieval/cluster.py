@@ -1,15 +1,13 @@
-"""Codes in a folder of Parquet files, made and searched in this process, or on a cluster by Ray (docs.ray.io).
+"""Codes in a folder, made and searched in this process, or on a cluster by Ray (docs.ray.io).
 
-    database.npz       a Database without pictures: codebooks, distance, what made the codes
-    *.parquet          a row a picture: its `place`, its `name` in a folder, its `code` as `database.pack` has it, null
-                       where it cannot be read, and `fault`, the reason, null where it can
+    database.npz    a Database without pictures: codebooks, distance, what made the codes
+    *.parquet       a row a picture: its place, its name in a folder, its packed code, or the fault why it has none
 
 A file that is cut or damaged counts for nothing, and the same command makes the rows that are lacking.
 """
 import hashlib
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +92,16 @@ class Worker:
 def encode(images, names, config, checkpoint, out, address=""):
     """Encode what the folder `out` lacks of `config.images`, here, or on the Ray cluster at `address`.
 
-    images, names: as of `lazy.read_all`, or vectors and None; checkpoint, config: as of `runs.chosen`. Returns how many
-    were lacking. Raises UserError where another process writes there, or the folder was begun with something else.
+    Args:
+        images, names: as of `lazy.read_all`, or vectors and None; checkpoint, config: as of `runs.chosen`.
+    Returns: how many were lacking.
+    Raises: UserError where another process writes there, and where the folder was begun with something else.
     """
     import pyarrow as pa
     from pyarrow import parquet
     source, folder, count = Path(config.images).resolve(), Path(out).resolve(), len(images)
     plain = METHODS[config.method].model_validate(config.model_dump(include=set(METHODS[config.method].model_fields)))
-    given = source, plain, str(Path(checkpoint).resolve()), np.empty((0, *images.shape[1:]), images.dtype)
+    given = source, plain, str(Path(checkpoint).resolve()), images[:0]
     made, worker = {**made_of(config, checkpoint), "images": str(source), "count": count}, Worker(*given)
     if names is not None:
         with files.sound(source, "folder of names in UTF-8", "rename that file, or set --out to a file"):
@@ -109,8 +109,8 @@ def encode(images, names, config, checkpoint, out, address=""):
     folder.mkdir(parents=True, exist_ok=True)
     with files.held(folder / ".lock", f"another process is writing {folder}; wait for it, or give another folder"):
         if not any(folder.glob("*.parquet")) and not (folder / HEAD).exists():
-            none = np.empty((0, len(worker.encoder.codebooks())), np.uint8)
-            worker.encoder.database(none, made_of=made).save(folder / HEAD)
+            no_codes = np.empty((0, len(worker.encoder.codebooks())), np.uint8)
+            worker.encoder.database(no_codes, made_of=made).save(folder / HEAD)
         head, table = rows(folder)
         for name, now in made.items():
             if head.made_of.get(name) != now:
@@ -127,25 +127,22 @@ def encode(images, names, config, checkpoint, out, address=""):
 
 
 def on_ray(address, kind):
-    """(The module `ray`, connected to the cluster at `address`, `kind` as a class of actors there, how many cores it
-    has). An actor that dies is started again, and asked again. Raises UserError where there is no Ray, or no cluster.
-    """
+    """(The module `ray`, connected to the cluster at `address`; `kind` as a class of actors, started and asked again
+    when they die; how many cores there are). Raises UserError where there is no Ray, or no cluster."""
     try:
         import ray
         if not ray.is_initialized():
             ray.init(address, log_to_driver=False, logging_level="error", runtime_env={"env_vars": ENV})
-    except ImportError:
-        raise UserError(f"--ray={address} needs Ray; pip install ray, or leave --ray out") from None
-    except (ConnectionError, ValueError) as error:
-        raise UserError(f"Ray finds no cluster at {address} ({files.reason(error)}); start one with ray start --head, "
-                        "or give --ray=local") from error
-    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(kind)
-    return ray, actor, max(1, int(ray.cluster_resources().get("CPU", 1)))
+    except (ImportError, ConnectionError, ValueError) as error:
+        raise UserError(f"--ray={address} finds no cluster ({files.reason(error)}); pip install ray, start one by ray "
+                        "start --head, or leave --ray out") from error
+    actors = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(kind)
+    return ray, actors, max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _by_workers(address, given, parts):
-    ray, actor, cores = on_ray(address, Worker)
-    pool = ray.util.ActorPool([actor.remote(*given, 1) for _ in parts[:cores]])
+    ray, actors, cores = on_ray(address, Worker)
+    pool = ray.util.ActorPool([actors.remote(*given, 1) for _ in parts[:cores]])
     try:
         yield from pool.map_unordered(lambda worker, part: worker.__call__.remote(part), parts)
     except ray.exceptions.RayError as error:
@@ -154,23 +151,19 @@ def _by_workers(address, given, parts):
 
 
 def finder(database, address=""):
-    """`search` in a Database, a function of (queries, n); by actors of the Ray cluster at `address`, if that is given.
-
-    Each actor holds a part of the codes, and what they find is searched once more: so pictures of equal code are
-    equally far, and come in gallery order, however the gallery is cut.
+    """`search` in a Database, a function of (queries, n): here, or by actors on the Ray cluster at `address`, each of a
+    part of it. What these find is searched once more, so that equal codes are equally far however they are shared out.
     """
     if not address:
-        return partial(search, database)
-    ray, actor, cores = on_ray(address, Database)
+        return lambda queries, n: search(database, queries, n)
+    ray, actors, cores = on_ray(address, Database)
+    kind = database.codebooks, None, {}, None, database.distance, database.added
     places = np.array_split(np.arange(len(database.codes)), min(cores, len(database.codes)))
-
-    def of(part):
-        return database.codes[part], database.codebooks, None, {}, None, database.distance, database.added
-    actors = [actor.remote(*of(part)) for part in places]
+    parts = [actors.remote(database.codes[part], *kind) for part in places]
 
     def find(queries, n):
-        found = ray.get([each.__ray_call__.remote(lambda held: search(held, queries, n)[1]) for each in actors])
+        found = ray.get([part.__ray_call__.remote(lambda held: search(held, queries, n)[1]) for part in parts])
         near = np.unique(np.concatenate([part[rows.ravel()] for part, rows in zip(places, found, strict=True)]))
-        D, I = search(Database(*of(near)), queries, n)  # noqa: E741
-        return D, near[I]
+        distances, rows = search(Database(database.codes[near], *kind), queries, n)
+        return distances, near[rows]
     return find
