@@ -6,7 +6,6 @@
 A file that is cut or damaged counts for nothing, and the same command makes the rows that are lacking.
 """
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from config import METHODS
 from model.tf1 import tf
 from utils import files
 from utils.checkpoints import machine
-from utils.data import lazy, sets
+from utils.data import lazy, pictures, sets
 from utils.errors import UserError
 from utils.reading import arrays, documents, tables
 from utils.retrieval.database import Database, pack, unpack, word_bits
@@ -48,7 +47,7 @@ def rows(folder):
                     table = table.set_column(0, "place", pa.array(np.arange(first, first + len(table))))
                 found.append(table.select(empty.column_names).cast(empty.schema))
         except UserError as error:
-            print(error, file=sys.stderr)
+            pictures.tell(str(error))
     table = pa.concat_tables(found)
     return head, table.take(np.unique(table["place"], return_index=True)[1])
 
