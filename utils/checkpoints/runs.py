@@ -96,17 +96,27 @@ def finished(config):
     """The newest checkpoint that a finished training left in `config.model_save_path` and that these settings can
     search by, or None: of their method, data and code length, and of all that was given of what F and its codebooks
     are. The shipped example is no such training."""
+    return _newest_finished(config.model_save_path, config, _is_asked_for, _agrees)
+
+
+def _newest_finished(folder, config, *conditions):
+    """The path of the newest finished checkpoint in a folder for whose settings and `config` the conditions hold."""
     example = Path(config.filled(type(config).model_fields["model_load_path"].default))
-    found = [path for path, kept in _told(config.model_save_path, resumable=False)
-             if path.resolve() != example.resolve() and _can_search(trained_with(kept), config)]
+    found = [path for path, kept in _told(folder, resumable=False) if path.resolve() != example.resolve()
+             and all(holds(trained_with(kept), config) for holds in conditions)]
     return str(max(found, key=lambda path: [time for _, _, time, _ in files.state(f"{path}.json")])) if found else None
 
 
-def _can_search(trained, config):
-    if (trained.method, trained.final_checkpoint.name) != (config.method, config.final_checkpoint.name):
-        return False
-    model, data = config.affecting(Affects.MODEL), config.affecting(Affects.DATA)
-    return not differences(trained, config, model & (data | _said(config)))
+def _is_asked_for(trained, config):
+    """Whether a training is of the method, data and code length of `config`."""
+    return (trained.final_checkpoint.name == config.final_checkpoint.name and not differences(
+        trained, config, config.affecting(Affects.MODEL) & config.affecting(Affects.DATA)))
+
+
+def _agrees(trained, config):
+    """Whether a training is as was given."""
+    names = {"method"} if trained.method != config.method else config.affecting(Affects.MODEL) & _said(config)
+    return not differences(trained, config, names)
 
 
 def _said(config):
@@ -127,7 +137,8 @@ def chosen(config):
         path = named(config)
     elif path := finished(config):
         print(f"Searching by {path}, the newest finished training of these settings in {config.model_save_path}")
-    else:
+    elif Path(f"{config.checkpoint}{store.PARTS[1]}").exists() or not (
+            path := _newest_finished(config.model_save_path, config, _is_asked_for)):
         path = named(config)
         print(f"Searching by {path}: no training of these settings is finished in {config.model_save_path}")
     kept = about(path)
@@ -157,7 +168,8 @@ def named(config):
     if not Path(path).is_dir():
         return path
     there = [str(file.with_suffix("")) for file in sorted(Path(path).glob(f"*{store.PARTS[1]}"))]
-    found = finished(config.model_copy(update={"model_save_path": path})) or (there[0] if len(there) == 1 else None)
+    found = (_newest_finished(path, config, _is_asked_for, _agrees) or _newest_finished(path, config, _agrees)
+             or (there[0] if len(there) == 1 else None))
     if found is None:
         raise UserError(f"model_load_path is {path}, a folder without one finished checkpoint of these settings; set "
                         f"it to {' or '.join(there[:5]) or 'one that holds a checkpoint'}")

@@ -108,6 +108,13 @@ def test_nobody_repeats_what_the_checkpoint_knows(session, tmp_path, trained, ca
         assert {name: getattr(config, name) for name in trained} == trained and config.len_code == 4
 
 
+def test_what_contradicts_the_only_training_is_said(session, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no example lies
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, embeddings="v.npz", n_CLASSES=3)
+    with pytest.raises(UserError, match="12bits.ckpt was trained with n_CLASSES=3 and the settings say 9; set n_CLASS"):
+        chosen(searching(tmp_path, embeddings="v.npz", n_CLASSES=9))
+
+
 def test_a_named_checkpoint_says_its_data_and_code_length(session, tmp_path):
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, protocol=2, known_classes=(1, 2))
     config = chosen(GPQ(model_load_path=str(tmp_path / "12bits.ckpt")))[1]
@@ -196,6 +203,7 @@ def test_a_folder_of_a_release_s_checkpoint_or_of_several(session, tmp_path):
     (tmp_path / "a.ckpt.json").unlink()
     assert chosen(searching(tmp_path, model_load_path=str(tmp_path)))[0] == str(tmp_path / "a.ckpt")
     leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, protocol=2)
+    assert chosen(searching(tmp_path, model_load_path=str(tmp_path)))[0] == str(tmp_path / "12bits.ckpt")
     with pytest.raises(UserError, match="a folder without one finished checkpoint of these settings; set it to .*12bits"
                                         ".ckpt or .*a.ckpt"):
-        chosen(searching(tmp_path, model_load_path=str(tmp_path)))
+        chosen(searching(tmp_path, model_load_path=str(tmp_path), protocol=1))
