@@ -34,7 +34,7 @@ from utils import databases, errors, figures, settings
 from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
-from utils.retrieval import by_tag, cluster, evaluation, metrics, search
+from utils.retrieval import by_tag, cluster, evaluation, search
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of, unlike
 
@@ -154,7 +154,7 @@ def evaluate(config):
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
     place = data.query[config.query]
-    asking = databases.asked_for(config) if config.image else data.images[place]
+    asking = databases.asked_for(config) if config.image else None
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
     stages.done("data")
@@ -164,17 +164,16 @@ def evaluate(config):
         database = gallery_database(encoder, data, checkpoint, config)
         stages.done("database")
         queries, query_codes = encoder(data.images, "encoding the queries", asked.queries)
-        (feature,), _ = encoder(asking[np.newaxis])
-        if tag is not None:
-            feature = by_tag.feature(data, tag)
+        feature = queries[config.query] if tag is None else by_tag.feature(data, tag)
+        if config.image:
+            (feature,), _ = encoder(asking[np.newaxis])
         stages.done("queries")
-        mean = metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
-                                              without_hits=config.without_hits)
+        means = evaluation.means(database, queries, query_codes, asked, config)
         stages.done("search")
-        print_means(checkpoint, {"mAP": mean, **evaluation.symmetric(database, query_codes, asked, config)})
+        print_means(checkpoint, means)
         if config.serve:
             about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),
-                     "mAP": f"{mean:.4f}", "data": data.source.name, "seconds": str(stages)}
+                     "mAP": f"{means['mAP']:.4f}", "data": data.source.name, "seconds": str(stages)}
             gallery = page.Gallery(data, database, encoder, queries, config.image_size, about, by_tag.asking(data),
                                    sets.SETS[config.dataset].prepare)
             return page.serve(gallery, listening, beside(config, checkpoint, "map"), config.seed,

@@ -10,7 +10,7 @@ from utils.checkpoints import machine, runs
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
 from utils.errors import UserError
-from utils.retrieval import cluster, evaluation, metrics
+from utils.retrieval import cluster, evaluation
 from utils.retrieval.database import Database
 from utils.retrieval.encoder import Encoder, made_of, unlike
 
@@ -69,9 +69,7 @@ def scored(config):
                                                                                 asked.queries)
 
     gallery = replace(database, codes=database.codes[rows], labels=None, names=None)
-    mean = metrics.mean_average_precision(gallery, queries, asked.relevance, config.n_DB,
-                                          without_hits=config.without_hits)
-    means = {"mAP": mean, **evaluation.symmetric(gallery, codes, asked, config)}
+    means = evaluation.means(gallery, queries, codes, asked, config)
     return Score(checkpoint, means, len(queries), len(rows), len(database.codes) - len(rows))
 
 

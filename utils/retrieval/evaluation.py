@@ -39,23 +39,39 @@ def held_back_question(data, config):
                     relevance.SharedLabels(data.labels[data.validation], data.labels[gallery]))
 
 
+def mean_ap(database, queries, asked, config):
+    """mAP of `queries` float32 [Q, D] over a `database` of the gallery: how every mAP of codes comes about here.
+
+    Args:
+        asked: the Question that they are.
+        config: says how many ranks count, and what a query without hits does.
+    Returns: float, exact over ties.
+    """
+    return metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
+                                          without_hits=config.without_hits)
+
+
+def means(database, queries, query_codes, asked, config):
+    """What a checkpoint is judged by, by name: floats.
+
+    Args:
+        query_codes: uint8 [Q, M], of the queries.
+        others: as of `mean_ap`.
+    Returns: {"mAP": ..., and where codewords are added "symmetric_mAP": of the queries as their codes reconstruct them,
+        WSDHQ's SQD}.
+    """
+    found = {"mAP": mean_ap(database, queries, asked, config)}
+    if database.added:
+        found["symmetric_mAP"] = mean_ap(database, reconstruct(database.codebooks, query_codes, True), asked, config)
+    return found
+
+
 def held_back_map(encoder, data, config):
     """mAP of the held-back images as queries, by the weights that `encoder` has."""
     asked = held_back_question(data, config)
     queries, _ = encoder(data.images, rows=asked.queries)
     codes = encoder.codes(data.images, rows=asked.gallery)
-    return metrics.mean_average_precision(encoder.database(codes), queries, asked.relevance, config.n_DB,
-                                          without_hits=config.without_hits)
-
-
-def symmetric(database, query_codes, asked, config):
-    """{"symmetric_mAP": of the queries as their codes uint8 [Q, M] reconstruct them}, where codewords are added; else
-    {}. asked: a Question."""
-    if not database.added:
-        return {}
-    queries = reconstruct(database.codebooks, query_codes, added=True)
-    return {"symmetric_mAP": metrics.mean_average_precision(database, queries, asked.relevance, config.n_DB,
-                                                            without_hits=config.without_hits)}
+    return mean_ap(encoder.database(codes), queries, asked, config)
 
 
 def accuracy(encoder, data, config):
@@ -87,15 +103,13 @@ def evaluate(config, checkpoint):
         database = encoder.database(codes)
     ranks = RANKS[RANKS <= len(codes)]
     found = metrics.measured(database, queries, asked.relevance, config.n_DB, ranks, config.without_hits)
-    queries, features = map(METHODS[config.method](config).vectors, (queries, features))
+    vectors = [*map(METHODS[config.method](config).vectors, (queries, features))]
     unquantised = found.expected
     if (np.abs(features) != 0.5).any():  # else they are bits, whose inner product ranks as Hamming's distance does
-        unquantised = metrics.unquantised_average_precision(queries, features, asked.relevance, config.n_DB,
-                                                            config.without_hits)
+        unquantised = metrics.unquantised_average_precision(*vectors, asked.relevance, config.n_DB, config.without_hits)
     labels = data.labels[asked.queries]
-    return {"mAP": metrics.mean(found.expected), "mAP_stable": metrics.mean(found.stable),
+    return {**means(database, queries, query_codes, asked, config), "mAP_stable": metrics.mean(found.stable),
             "unquantised_mAP": metrics.mean(unquantised),
-            **symmetric(database, query_codes, asked, config),
             "distinct_codes": len(database.gallery.counts), "queries": len(queries), "gallery": len(codes),
             "class_mAP": {data.class_names[k]: metrics.mean(found.expected[labels[:, k]])
                           for k in np.flatnonzero(labels.any(0))},
