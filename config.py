@@ -1,9 +1,10 @@
 """Every setting. Edit the values here, or override them: `python train.py --n_book=6 --total_epochs=40`.
 
-`Config` holds what all methods share, a class below it what is a method's own; GPQ's names and defaults are the
-release's. Each entry says its meaning, range, unit and, where it has one, its symbol in the paper. A script makes one
-object of settings and hands it on. The defaults as first published lie in released.json, by which old results are
-named and read: an edit here never changes what they mean.
+The first three classes are the release of GPQ, by its names and with its defaults; then come the settings that all
+methods share beyond it, and a class for what is a method's own. Each entry says its meaning, range, unit and, where it
+has one, its symbol in the paper, and its type what it affects. A script makes one object of settings and hands it on.
+The defaults as first published lie in released.json, by which old results are named and read: an edit here never
+changes what they mean.
 """
 from typing import Annotated, Literal
 
@@ -18,25 +19,99 @@ from pydantic import (
 )
 
 from utils.base_settings import (
+    IN_TIME,
     Affects,
+    BatchSize,
+    Classes,
     Codes,
     Data,
     Duration,
+    Epochs,
     Free,
+    Length,
     Model,
     PathText,
+    Positive,
     Protocol,
+    Ranks,
     Search,
     Settings,
+    Steps,
     Training,
+    Weight,
     again,
     at_most,
     each_once,
+    feature,
     power_of_2,
 )
 
 method = "gpq"
 """The method that every script takes unless --method says another: a name of METHODS, at this file's end."""
+
+
+class Release(Settings):
+    """What GPQ's release sets and every method has, by the release's names."""
+
+    data_dir: Annotated[PathText, Affects.FILE | Affects.DATA] = "./cifar10"
+    """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
+    ImagNet_pretrained_path: Annotated[PathText, Affects.FILE | Affects.TRAINING] = "./models/ImageNet_taught.mat"
+    """Pretrained F, arrays by variable name; "" for random weights, implied by another backbone or protocol than 1."""
+    model_save_path: Free[PathText] = "./models/"
+    """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
+    model_load_path: Free[PathText] = "./models/{n_bits}bits_example.ckpt"
+    """Checkpoint to search by, with its {n_bits} and {method}. Left as it is, a finished training comes first."""
+    cifar10_label_sim_path: Annotated[PathText, Affects.FILE | Affects.SEARCH] = "./cifar10/cifar10_Similarity.mat"
+    """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
+    n_CLASSES: Model[Classes] = 10
+    """Classes, N^c, at least 2. Of vectors and a folder of your own they are counted."""
+    image_size: Model[Annotated[int, Field(ge=32, le=1024)]] = 32
+    """Height and width in pixels to which pictures are brought. 32 to 1024; CIFAR's images have 32."""
+    n_DB: Search[Ranks] = 54000
+    """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
+    total_epochs: Duration[Epochs] = 300
+    """Epochs. 1 or more; one epoch is (labelled images // batch_size) steps."""
+    batch_size: Training[BatchSize] = 500
+    """Images of each kind in a step. From 2 to the number of labelled images."""
+    save_term: Free[Epochs] = 20
+    """Epochs from one checkpoint to the next. 1 or more."""
+
+
+class Codebooks(Settings):
+    """The settings of codes made of codebooks."""
+
+    n_book: Model[Length] = 12
+    """Codebooks, M. 1 or more; 3, 6, 8, 12 of 4 bits each make codes of 12, 24, 32, 48 bits."""
+    bn_word: Model[Annotated[int, Field(ge=1, le=8)]] = 4
+    """Bits of a codeword's index, b. 1 to 8."""
+
+    @computed_field
+    @property
+    def intn_word(self) -> int:
+        """Codewords of a codebook, K = 2 ^ bn_word: set n_book or bn_word."""
+        return 2 ** self.bn_word
+
+    @computed_field
+    @property
+    def n_bits(self) -> int:
+        """Bits of a code, B = n_book * bn_word: set n_book or bn_word."""
+        return self.n_book * self.bn_word
+
+
+class Quantization(Codebooks):
+    """What GPQ's release sets of GPQ itself."""
+
+    len_code: Model[Annotated[Length, feature("n_book")]] = 12
+    """Numbers in a sub-vector, d. 1 or more."""
+    alpha: Codes[Positive] = 20.0
+    """Scale of the soft assignment, alpha. Above 0."""
+    beta: Training[Positive] = 4.0
+    """Scale of the classifier, beta. Above 0."""
+    lam_1: Training[Weight] = 0.1
+    """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
+    lam_2: Training[Weight] = 0.1
+    """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
+
 
 PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
 SMALL = "modified_vgg", "resnet18"  # made for pictures of 32 pixels a side; of 256 they take 64 times as much
@@ -45,32 +120,9 @@ DataSet = Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "fo
 Backbone = Literal["modified_vgg", "cnn_f", "alexnet", "resnet18", "efficientnet_lite0", "efficientnet_lite1",
                    "efficientnet_lite2", "gist", "embeddings"]
 
-# What numbers may be at most.
-IN_FLOAT32 = at_most(1e30, "numbers of more than 32 bits")
-Positive = Annotated[float, Field(gt=0), IN_FLOAT32]
-Weight = Annotated[float, Field(ge=0), IN_FLOAT32]
-IN_TIME = at_most(10 ** 6, "months, of a second an epoch")
-Epochs = Annotated[PositiveInt, IN_TIME]
-Steps = Annotated[PositiveInt, at_most(10 ** 9, "years")]
-BatchSize = Annotated[int, Field(ge=2), at_most(10 ** 5, "hundreds of gigabytes a step")]
-Ranks = Annotated[PositiveInt, at_most(10 ** 9, "gigabytes for a list of as many images")]
-Classes = Annotated[int, Field(ge=2), at_most(10 ** 7, "tens of gigabytes for their prototypes")]
-Length = Annotated[PositiveInt, at_most(2 ** 16, "gigabytes for one layer of F")]
 
-
-def _feature(books):
-    """A validator of the length of a codeword, where the codebooks, as many as the setting `books` says, make a feature
-    of them joined."""
-    def check(length, info):
-        if info.data.get(books, 1) * length > 2 ** 16:
-            raise ValueError(f"with {books}={info.data[books]} a feature has {info.data[books] * length:,} numbers; "
-                             "65,536 at most, since more would take gigabytes for one layer of F")
-        return length
-    return AfterValidator(check)
-
-
-class Config(Settings):
-    """The settings that all methods share."""
+class Config(Release):
+    """The settings that all methods share, beyond the release."""
 
     needs = {
         "known_classes": ("protocol", 2), "n_validation": ("eval_term", None), "decay_rate": ("decay", "staircase"),
@@ -82,28 +134,9 @@ class Config(Settings):
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
     gone = {"img_channels": "leave it out, since an image always has 3 channels"}
 
-    # Paths
-    data_dir: Annotated[PathText, Affects.FILE | Affects.DATA] = "./cifar10"
-    """Folder of the data set. CIFAR-10's `sample/` stands in where the full set is absent."""
-
-    ImagNet_pretrained_path: Annotated[PathText, Affects.FILE | Affects.TRAINING] = "./models/ImageNet_taught.mat"
-    """Pretrained F, arrays by variable name; "" for random weights. That of the repository is modified_vgg's and knows
-    all classes of CIFAR-10, so another backbone or protocol implies ""."""
-
-    model_save_path: Free[PathText] = "./models/"
-    """Folder that training writes to: `<epoch>.ckpt`, the final checkpoint, `logs/` for TensorBoard."""
-
-    model_load_path: Free[PathText] = "./models/{n_bits}bits_example.ckpt"
-    """Checkpoint to search by; {n_bits} stands for the code length, {method} for the method. Left as it is, a finished
-    training comes first."""
-
-    cifar10_label_sim_path: Annotated[PathText, Affects.FILE | Affects.SEARCH] = "./cifar10/cifar10_Similarity.mat"
-    """Ground truth, `label_Similarity` [queries, gallery] of 0/1. Where it is absent, the labels decide."""
-
     embeddings: Annotated[PathText, Affects.FILE | Affects.DATA] = ""
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
-    # Data
     dataset: Protocol[DataSet] = "cifar10"
     """The data set in data_dir; folder is pictures of your own (docs/own_pictures.md), embeddings that of the setting
     of this name. corel5k and folder imply their number of classes, and, as flickr25k and nus-wide, 256 pixels a side.
@@ -122,27 +155,8 @@ class Config(Settings):
     """Labels of the classes that are known under protocol 2, each once, as [0,1,2,3,4,5,6]; the paper does not say
     which."""
 
-    n_CLASSES: Model[Classes] = 10
-    """Classes, N^c. At least 2; CIFAR-10 has 10."""
-
-    image_size: Model[Annotated[int, Field(ge=32, le=1024)]] = 32
-    """Height and width in pixels to which pictures are brought. 32 to 1024; CIFAR's images have 32."""
-
-    n_DB: Search[Ranks] = 54000
-    """Ranks that count for mAP. 1 or more; a smaller gallery counts whole."""
-
     without_hits: Search[Literal["zero", "drop"]] = "zero"
     """A query that finds nothing relevant in those ranks counts 0, or is left out of the mean (WSDHQ's release)."""
-
-    # Training
-    total_epochs: Duration[Epochs] = 300
-    """Epochs. 1 or more; one epoch is (labelled images // batch_size) steps."""
-
-    batch_size: Training[BatchSize] = 500
-    """Images of each kind in a step. From 2 to the number of labelled images."""
-
-    save_term: Free[Epochs] = 20
-    """Epochs from one checkpoint to the next. 1 or more."""
 
     backbone: Model[Backbone] = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
@@ -232,29 +246,7 @@ class Config(Settings):
         return made
 
 
-class Codebooks(Config):
-    """The settings of codes made of codebooks."""
-
-    n_book: Model[Length] = 12
-    """Codebooks, M. 1 or more; 3, 6, 8, 12 of 4 bits each make codes of 12, 24, 32, 48 bits."""
-
-    bn_word: Model[Annotated[int, Field(ge=1, le=8)]] = 4
-    """Bits of a codeword's index, b. 1 to 8."""
-
-    @computed_field
-    @property
-    def intn_word(self) -> int:
-        """Codewords of a codebook, K = 2 ^ bn_word: set n_book or bn_word."""
-        return 2 ** self.bn_word
-
-    @computed_field
-    @property
-    def n_bits(self) -> int:
-        """Bits of a code, B = n_book * bn_word: set n_book or bn_word."""
-        return self.n_book * self.bn_word
-
-
-class GPQ(Codebooks):
+class GPQ(Config, Quantization):
     """GPQ's settings."""
 
     published = "gpq"
@@ -263,21 +255,6 @@ class GPQ(Codebooks):
 
     method: Protocol[Literal["gpq"]] = "gpq"
     """Generalized product quantization (Jang & Cho, CVPR 2020)."""
-
-    len_code: Model[Annotated[Length, _feature("n_book")]] = 12
-    """Numbers in a sub-vector, d. 1 or more."""
-
-    alpha: Codes[Positive] = 20.0
-    """Scale of the soft assignment, alpha. Above 0."""
-
-    beta: Training[Positive] = 4.0
-    """Scale of the classifier, beta. Above 0."""
-
-    lam_1: Training[Weight] = 0.1
-    """Weight of the entropy loss as the release uses it; lambda_1, classification, with follow=paper. 0 or more."""
-
-    lam_2: Training[Weight] = 0.1
-    """Weight of the classification loss as the release uses it; lambda_2, entropy, with follow=paper. 0 or more."""
 
     follow: Codes[Literal["release", "paper"]] = "release"
     """Where paper and release differ, which one to compute (see the README's table)."""
@@ -561,7 +538,7 @@ class SPQ(Config):
     N_words: Model[Annotated[int, Field(ge=2, le=256), AfterValidator(power_of_2)]] = 16
     """Codewords of a codebook, K, a power of 2 from 2 to 256."""
 
-    L_word: Model[Annotated[Length, _feature("N_books")]] = 16
+    L_word: Model[Annotated[Length, feature("N_books")]] = 16
     """Numbers in a codeword, d. 1 or more."""
 
     soft_quantization_scale: Training[Positive] = 5.0
@@ -615,7 +592,7 @@ class SPQ(Config):
         return self.books * (self.N_words.bit_length() - 1)
 
 
-class WSDHQ(Codebooks):
+class WSDHQ(Config, Codebooks):
     """WSDHQ's settings."""
 
     published = "wsdhq"

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 
 def _path(text):
@@ -27,6 +27,30 @@ def at_most(limit, cost):
             shown = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
             raise ValueError(f"it may be {shown} at most, since more would take {cost}")
         return number
+    return AfterValidator(check)
+
+
+# What numbers may be at most.
+IN_FLOAT32 = at_most(1e30, "numbers of more than 32 bits")
+Positive = Annotated[float, Field(gt=0), IN_FLOAT32]
+Weight = Annotated[float, Field(ge=0), IN_FLOAT32]
+IN_TIME = at_most(10 ** 6, "months, of a second an epoch")
+Epochs = Annotated[PositiveInt, IN_TIME]
+Steps = Annotated[PositiveInt, at_most(10 ** 9, "years")]
+BatchSize = Annotated[int, Field(ge=2), at_most(10 ** 5, "hundreds of gigabytes a step")]
+Ranks = Annotated[PositiveInt, at_most(10 ** 9, "gigabytes for a list of as many images")]
+Classes = Annotated[int, Field(ge=2), at_most(10 ** 7, "tens of gigabytes for their prototypes")]
+Length = Annotated[PositiveInt, at_most(2 ** 16, "gigabytes for one layer of F")]
+
+
+def feature(books):
+    """A validator of the length of a codeword, where the codebooks, as many as the setting `books` says, make a feature
+    of them joined."""
+    def check(length, info):
+        if info.data.get(books, 1) * length > 2 ** 16:
+            raise ValueError(f"with {books}={info.data[books]} a feature has {info.data[books] * length:,} numbers; "
+                             "65,536 at most, since more would take gigabytes for one layer of F")
+        return length
     return AfterValidator(check)
 
 

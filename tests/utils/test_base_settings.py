@@ -8,7 +8,7 @@ from trained import SAMPLE
 
 import config
 from utils import settings
-from utils.base_settings import Affects
+from utils.base_settings import Affects, Settings
 from utils.checkpoints import runs, store
 from utils.errors import UserError
 from utils.retrieval.encoder import made_of, unlike
@@ -21,7 +21,7 @@ VALUES = 1, 2, 3, 8, 0.5, True, False, (1, 2), (64,), 64, "other"
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_setting_says_what_it_affects(kind):
     for name in kind.model_fields:
-        fields = [base.model_fields.get(name) for base in kind.__mro__ if issubclass(base, config.Config)]
+        fields = [base.model_fields.get(name) for base in kind.__mro__ if issubclass(base, Settings)]
         assert any(isinstance(part, Affects) for field in fields if field for part in field.metadata), name
 
 

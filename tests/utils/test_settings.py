@@ -38,7 +38,8 @@ def test_an_edited_default_leaves_old_results_as_they_are(tmp_path):
     """config.py is really edited: what was made before the edit is completed as before, and the edit shows."""
     for name in ("config.py", "released.json"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "utils", tmp_path / "utils")
+    for name in ("utils", "model"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     text = (tmp_path / "config.py").read_text()
     assert "alpha: Codes[Positive] = 20.0" in text
     (tmp_path / "config.py").write_text(text.replace("alpha: Codes[Positive] = 20.0", "alpha: Codes[Positive] = 7.0"))
