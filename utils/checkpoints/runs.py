@@ -176,16 +176,25 @@ def named(config):
     return found
 
 
-def check_source(checkpoint, source):
-    """UserError where the data to search, a Source, are not those that the JSON beside `checkpoint` tells of; an image
-    has the same role in the sample and in all."""
+def check_source(checkpoint, source, resumed=False):
+    """Refuse data, a Source, that are not those that the JSON beside `checkpoint` tells of.
+
+    Args:
+        checkpoint: its path; one without JSON, such as the release's, is taken as it is.
+        resumed: whether they must be the same part, too; a search may be of all that the sample is part of, in which an
+            image has the same role.
+    Raises: UserError with both data.
+    """
     kept = about(checkpoint)
     if kept is None:
         return
     trained_on = Source.from_json(kept["data"])
-    if trained_on.name != source.name or (trained_on.part == source.part and not source.same_data(trained_on)):
-        raise UserError(f"{checkpoint} was trained on {trained_on} and {place(source)} holds {source}; set "
-                        f"{place(source)} as it was, or model_load_path to another")
+    other_part = trained_on.name == source.name and trained_on.part != source.part and not resumed
+    if not (other_part or source.same_data(trained_on)):
+        place = "embeddings" if source.name == "embeddings" else "data_dir"
+        mend = "" if resumed else ", or model_load_path to another"
+        raise UserError(f"{checkpoint} was trained on {trained_on} and {place} now holds {source}; set {place} as it "
+                        f"was{mend}")
 
 
 def differences(before, now, names):
@@ -206,8 +215,3 @@ def check_same(path, trained, config, names, mend):
         was = " and ".join(f"{name}={value}" for name, value, _ in found)
         now = " and ".join(str(value) for *_, value in found)
         raise UserError(f"{path} was trained with {was} and the settings say {now}; set {was}{mend}")
-
-
-def place(source):
-    """The setting that says where these data lie."""
-    return "embeddings" if source.name == "embeddings" else "data_dir"

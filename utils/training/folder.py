@@ -10,7 +10,6 @@ from model.tf1 import tf
 from utils import files
 from utils.base_settings import Affects
 from utils.checkpoints import imagenet, machine, pretrained, runs, store
-from utils.data.data import Source
 from utils.errors import UserError
 
 RESUMED = Affects.DATA | Affects.TRAINING | Affects.MODEL | Affects.CODES  # what a training goes on with
@@ -39,14 +38,6 @@ def check_disk(folder, variables, n_checkpoints):
     if free < need:
         raise UserError(f"the disk of {folder} has {free / 2**20:.0f} MiB left and the checkpoints need "
                         f"{need / 2**20:.0f} MiB; make room or set another model_save_path")
-
-
-def check_data(path, before, now):
-    """UserError where `path` was made with other data than there are now; before: JSON-able; now: a Source."""
-    before = Source.from_json(before)
-    if not now.same_data(before):
-        place = runs.place(now)
-        raise UserError(f"{path} was trained on {before} and {place} now holds {now}; set {place} as it was")
 
 
 class Progress:
@@ -95,9 +86,10 @@ def start(session, folder, variables, config, source, tags_sha256=None):
         if path is None:
             raise UserError(f"there is no checkpoint to resume in {folder}; leave --resume out, or set model_save_path")
         before = runs.about(path)
-        names = config.affecting(RESUMED | (Affects.DURATION if config.decay == "cosine" else RESUMED), Affects.FILE)
-        runs.check_same(path, runs.trained_with(before), config, names, " to go on with it")
-        check_data(path, before["data"], source)
+        bound = RESUMED | Affects.DURATION if config.decay == "cosine" else RESUMED
+        runs.check_same(path, runs.trained_with(before), config, config.affecting(bound, but=Affects.FILE),
+                        " to go on with it")
+        runs.check_source(path, source, resumed=True)
         if before.get("tags_sha256") not in (None, tags_sha256):
             raise UserError(f"{path} was trained with other tags than these; put those back, or set another "
                             "model_save_path")
