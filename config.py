@@ -116,9 +116,18 @@ class Quantization(Codebooks):
 PICTURES = "corel5k", "flickr25k", "nus-wide", "folder"
 SMALL = "modified_vgg", "resnet18"  # made for pictures of 32 pixels a side; of 256 they take 64 times as much
 LITE = tuple(f"efficientnet_lite{variant}" for variant in range(3))
-DataSet = Literal["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "folder", "embeddings"]
 Backbone = Literal["modified_vgg", "cnn_f", "alexnet", "resnet18", "efficientnet_lite0", "efficientnet_lite1",
                    "efficientnet_lite2", "gist", "embeddings"]
+DATASETS = ["cifar10", "cifar100", "corel5k", "flickr25k", "nus-wide", "folder", "embeddings"]
+
+
+def _dataset(name):
+    if name not in DATASETS:
+        raise ValueError(f"the data sets are {', '.join(DATASETS)}")
+    return name
+
+
+DataSet = Annotated[str, AfterValidator(_dataset)]
 
 
 class Config(Release):
@@ -138,9 +147,9 @@ class Config(Release):
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
     dataset: Protocol[DataSet] = "cifar10"
-    """The data set in data_dir; folder is pictures of your own (docs/own_pictures.md), embeddings that of the setting
-    of this name. corel5k and folder imply their number of classes, and, as flickr25k and nus-wide, 256 pixels a side.
-    """
+    """The data set in data_dir: cifar10, cifar100, corel5k, flickr25k, nus-wide; folder, pictures of your own
+    (docs/own_pictures.md); embeddings, that of the setting of this name. corel5k and folder imply their number of
+    classes, and, as flickr25k and nus-wide, 256 pixels a side."""
 
     truth: Protocol[Literal["themes", "keywords"]] = "themes"
     """What is alike in Corel5k: pictures of one CD, or those that share one of the ten commonest keywords, which then

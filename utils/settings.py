@@ -126,7 +126,7 @@ def released(kind):
     """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them. Its
     block of the file holds what differs from the block that all share."""
     blocks = _blocks()
-    return {**blocks["shared"], **blocks[kind.published]}
+    return {**blocks["shared"], **blocks.get(kind.published, {})}
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from utils.retrieval.encoder import made_of, unlike
 from utils.training.folder import RESUMED
 
 KINDS = [*config.METHODS.values(), config.Pretraining]
-VALUES = 1, 2, 3, 8, 0.5, True, False, (1, 2), (64,), 64, "other"
+VALUES = 1, 2, 3, 8, 0.5, True, False, (1, 2), (64,), 64, "other", "cifar100"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
