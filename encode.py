@@ -6,7 +6,7 @@
     python encode.py --backbone=efficientnet_lite2 --features_only --out=lite2.npy    # of the data set, or of --images
     python encode.py --backbone=gist --features_only --out=gist.npy
     python encode.py --embeddings=learned_from.npz --images=vectors.npy --out=codes.npz     # float [N, D]
-    python Demo.py --embeddings=learned_from.npz --database=codes.npz --image=vector.npy
+    python Demo.py --database=codes.npz --image=vector.npy
     python encode.py --export=encoder          # a SavedModel, from uint8 pictures to features and codes; .onnx for ONNX
 
 A folder is read with its subfolders; a picture that cannot be read is named, and left out. The file holds `features`
@@ -31,7 +31,7 @@ from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
 from utils.data import embeddings, lazy, sets
 from utils.retrieval import block_file, cluster, code_file, feature_file, search
-from utils.retrieval.encoder import Encoder, made_of
+from utils.retrieval.encoder import Encoder, made_by, made_of
 
 
 class Options(Own):
@@ -142,7 +142,8 @@ def main():
                 codes, names, more = codes[there], names[there], {"features": more["features"][there]}
                 print(f"{config.images}: {np.count_nonzero(~there)} of {len(there)} pictures are left out",
                       file=sys.stderr)
-        database = encoder.database(codes, made_of={**made, "images": str(Path(config.images).resolve())}, names=names)
+        made |= {"images": str(Path(config.images).resolve()), **made_by(config, checkpoint, Path(config.out).parent)}
+        database = encoder.database(codes, made_of=made, names=names)
     database.save(config.out, **more, codes=codes)
     block_file.remove(unfinished)
     print(f"{config.out}: {len(codes)} {'vectors' if vectors else 'images'}, "

@@ -74,7 +74,7 @@ def test_demo_and_encode_take_the_checkpoint(file, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", ["encode.py", "--method=cnnh", "--n_bits=12", *given, "--images=own.npy",
                                       "--out=codes.npz"])
     encode.main()
-    Demo.search_own(settings("cnnh", *given, "--database=codes.npz", "--image=one.npy", own=Demo.Options))
+    Demo.search_own(from_command_line(Demo.Options, ["--database=codes.npz", "--image=one.npy"]))  # the file knows
     assert any(line.startswith("0.0000 ") for line in capsys.readouterr().out.splitlines())
     with pytest.raises(UserError, match="trained with method=cnnh and the settings say ninh"):
         Demo.evaluate(settings("ninh", *given, f"--model_load_path={tmp_path}/cnnh_12bits.ckpt", own=Demo.Options))

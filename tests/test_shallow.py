@@ -86,7 +86,7 @@ def test_demo_and_encode_take_the_checkpoint(file, itq, tmp_path, monkeypatch, c
     encode.main()
     database = Database.load("codes.npz")
     assert database.codes.shape == (50, 3) and database.distance == "squared"
-    Demo.search_own(settings("itq", *given, "--database=codes.npz", "--image=one.npy", own=Demo.Options))
+    Demo.search_own(from_command_line(Demo.Options, ["--database=codes.npz", "--image=one.npy"]))  # the file knows
     assert capsys.readouterr().out.splitlines()[-2 - 14].startswith("0.0000 ")
 
 

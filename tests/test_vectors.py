@@ -104,8 +104,8 @@ def test_own_vectors_are_encoded_a_batch_at_a_time_and_searched(file, trained, t
     monkeypatch.setattr(sys, "argv", ["encode.py", *arguments, "--images=many.npy", "--out=codes.npz"])
     encode.main()
     assert "codes.npz: 5000 vectors, 12-bit codes" in capsys.readouterr().out
-    Demo.search_own(options(Demo.Options, *settings(file, trained), "--database=codes.npz", "--image=one.npy"))
-    nearest = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[2:-1]]
+    Demo.search_own(options(Demo.Options, "--database=codes.npz", "--image=one.npy"))
+    nearest = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[:-1]]
     assert len(nearest) == 15 and (labels[nearest] == labels[70]).all()
     codes = Database.load("codes.npz").codes
     np.save("part.npy", features[4000:])

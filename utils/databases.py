@@ -1,4 +1,5 @@
 """A database of a user's own pictures or vectors, as `python encode.py` makes it, and what it is of."""
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -6,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.tf1 import tf
+from utils import files, settings
 from utils.checkpoints import machine, runs
 from utils.data import embeddings, lazy, pictures, sets
 from utils.data.data import Data, Source
@@ -35,7 +37,7 @@ def opened(config):
     if not database.made_of:
         raise UserError(f"{config.database} does not say what made its codes; read them from the faiss index with "
                         "--like=DATABASE, or make them with python encode.py")
-    checkpoint, config = runs.chosen(config)
+    checkpoint, config = runs.chosen(_knowing(config, database.made_of))
     if config.image or config.serve:
         config = sets.for_own_pictures(config)
     for name, value in unlike(database.made_of, made_of(config, checkpoint)):
@@ -43,6 +45,24 @@ def opened(config):
         raise UserError(f"{config.database} was not made with {this}; make it again with python encode.py, or set that "
                         "as it was")
     return database, checkpoint, config
+
+
+def _knowing(config, made):
+    """`config` with what its database says of the checkpoint that made it, where nothing else was given.
+
+    Args:
+        made: what the database was made of; one of an older program says less.
+    """
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    kind = settings.of_method(type(config), made.get("method", config.method))
+    if "model" not in made or given.get("method", made["method"]) != made["method"] or given.keys() - kind.model_fields:
+        return config
+    folder = Path(config.database) if Path(config.database).is_dir() else Path(config.database).parent
+    known = {**made, "model_load_path": os.path.normpath(folder / made["model"])}
+    if made["dataset"] == "folder":
+        known["data_dir"] = made["images"]
+    with files.sound(config.database, "retrieval database", "make one with python encode.py"):
+        return kind(**{**{name: value for name, value in known.items() if name in kind.model_fields}, **given})
 
 
 class Score(NamedTuple):

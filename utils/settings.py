@@ -73,6 +73,12 @@ def combined(settings, own=None):
     return made
 
 
+def of_method(kind, method):
+    """The class that reads the same command line as `kind`, of `combined`, for another method."""
+    _, settings, *own = kind.__bases__
+    return kind if settings is config.METHODS[method] else combined(config.METHODS[method], *own)
+
+
 def idle(made, name):
     """Whether the setting `name` has no effect beside the other settings of `made`."""
     return all(_unmet(made, name))

@@ -20,7 +20,7 @@ from utils.data import lazy, pictures, sets
 from utils.errors import UserError
 from utils.reading import arrays, documents, tables
 from utils.retrieval.database import Database, pack, unpack, word_bits
-from utils.retrieval.encoder import Encoder, made_of
+from utils.retrieval.encoder import Encoder, made_by, made_of
 from utils.retrieval.search import search
 
 HEAD, FEWEST, MOST = "database.npz", 256, 65536  # a file has a hundredth of the pictures, but no fewer and no more
@@ -109,7 +109,8 @@ def encode(images, names, config, checkpoint, out, address=""):
     with files.held(folder / ".lock", f"another process is writing {folder}; wait for it, or give another folder"):
         if not any(folder.glob("*.parquet")) and not (folder / HEAD).exists():
             no_codes = np.empty((0, len(worker.encoder.codebooks())), np.uint8)
-            worker.encoder.database(no_codes, made_of=made).save(folder / HEAD)
+            head = worker.encoder.database(no_codes, made_of=made | made_by(config, checkpoint, folder))
+            head.save(folder / HEAD)
         head, table = rows(folder)
         for name, now in made.items():
             if head.made_of.get(name) != now:

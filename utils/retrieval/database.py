@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pydantic
 
+from config import METHODS
 from utils import files
 from utils.data import labels as labelling
 from utils.reading import arrays, documents
@@ -24,6 +25,8 @@ class MadeOf(pydantic.BaseModel):
     images: typing.Annotated[str, pydantic.Field(pattern=r"^[^\x00]*$")] = ""
     count: pydantic.PositiveInt = 1
     shard: pydantic.PositiveInt = 1
+    method: typing.Literal[tuple(METHODS)] = "gpq"
+    model: typing.Annotated[str, pydantic.Field(pattern=r"^[^\x00]*$")] = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,5 @@
 """Images, or vectors in their place, to features, codes and databases, by a checkpoint of any method."""
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -164,6 +165,12 @@ def made_of(config, checkpoint, data=None):
     if sets.SETS[config.dataset].prepare is squashed:  # others are cropped, which older databases do not say
         made["prepared"] = "squashed"
     return made
+
+
+def made_by(config, checkpoint, folder):
+    """What of a database's checkpoint its user need not repeat, JSON-able: method, data set, and its path as seen from
+    the `folder` of the database."""
+    return {"method": config.method, "dataset": config.dataset, "model": os.path.relpath(checkpoint, folder)}
 
 
 def unlike(kept, made):
