@@ -30,7 +30,7 @@ from pydantic import Field
 from pydantic_settings import CliImplicitFlag
 
 from model.tf1 import tf
-from utils import databases, errors, figures, settings
+from utils import errors, figures, settings, user_database
 from utils.base_settings import Own, PathText
 from utils.checkpoints import machine, runs
 from utils.data import pictures, relevance, sets
@@ -154,7 +154,7 @@ def evaluate(config):
                                + (" in the sample" if data.source.part == "the sample" else "")
                                + "; choose one of them")
     place = data.query[config.query]
-    asking = databases.asked_for(config) if config.image else None
+    asking = user_database.read_query(config) if config.image else None
     tag = by_tag.number(data, config.tag) if config.tag else None
     asked = evaluation.question(data, config)
     stages.done("data")
@@ -214,7 +214,7 @@ def draw_tag(config, data, tag, found, images, titles):
 
 
 def draw_own(config, asking, images, titles):
-    """Draw the images found for what `databases.asked_for` gave. Returns the figure's path."""
+    """Draw the images found for what `user_database.read_query` gave. Returns the figure's path."""
     figure = f"retrieval_result_{Path(config.image).stem[:50]}.png"  # a name has an end
     figures.ranked_list(figure, asking if asking.ndim == 3 else None, Path(config.image).name, images, titles,
                         [None] * len(titles))
@@ -227,16 +227,16 @@ def search_own(config):
     if config.serve:
         return serve_own(config)
     if not config.image:
-        score = databases.scored(config)
+        score = user_database.evaluate_map(config)
         print_means(f"{score.checkpoint}, {config.database}", score.means)
         return print(f"{score.queries} queries, {score.gallery} gallery images, {score.left_out} others left out")
-    database, checkpoint, config = databases.opened(config)
-    asking = databases.asked_for(config)
+    database, checkpoint, config = user_database.open_database(config)
+    asking = user_database.read_query(config)
     with tf.Graph().as_default(), machine.session(config) as session:
         (feature,), _ = Encoder(config, session, checkpoint, like=asking[np.newaxis])(asking[np.newaxis])
     distances, places = cluster.finder(database, config.ray)(feature[np.newaxis], SHOWN)
     names = [str(i) if database.names is None else str(database.names[i]) for i in places[0]]
-    images = databases.shown(database, places[0], config)
+    images = user_database.load_images(database, places[0], config)
     figure = draw_own(config, asking, images,
                       [f"{name[:16]}\n{d:.3f}" for name, d in zip(names, distances[0], strict=True)])
     for name, distance in zip(names, distances[0], strict=True):
@@ -248,8 +248,8 @@ def serve_own(config):
     """Show the user's own pictures or vectors in the browser."""
     page = gallery_page()
     listening = page.listen(config.host, config.port)
-    database, checkpoint, config = databases.opened(config)
-    data = databases.data(database, config)
+    database, checkpoint, config = user_database.open_database(config)
+    data = user_database.as_dataset(database, config)
     with tf.Graph().as_default(), machine.session(config) as session:
         encoder = Encoder(config, session, checkpoint, like=data.images)
         about = {"method": f"{config.method}, {config.n_bits} bits", "checkpoint": str(checkpoint),

@@ -11,7 +11,7 @@ from made_up_pictures import jpeg
 import Demo
 import encode
 import train
-from utils import databases
+from utils import user_database
 from utils.data import sets
 from utils.errors import UserError
 from utils.retrieval import cluster, evaluation, faiss
@@ -34,7 +34,7 @@ def run(monkeypatch, script, *arguments):
 
 
 def scored(given, database):
-    return databases.scored(from_command_line(Demo.Options, [*given, f"--database={database}"]))
+    return user_database.evaluate_map(from_command_line(Demo.Options, [*given, f"--database={database}"]))
 
 
 @pytest.fixture(scope="module")
@@ -135,5 +135,6 @@ def test_what_is_not_the_gallery_is_said(photos, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="lacks 1 of the 81 pictures of the gallery, a/.*jpg for one; make it again"):
         scored(given, "codes.npz")
     with pytest.raises(UserError, match="codes.npz was not made with"):
-        databases.scored(options(Demo.Options, f"--data_dir={ROOT}/cifar10/sample", "--follow=paper", "--len_code=12",
-                                 f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--database=codes.npz"))
+        user_database.evaluate_map(options(
+            Demo.Options, f"--data_dir={ROOT}/cifar10/sample", "--follow=paper", "--len_code=12",
+            f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--database=codes.npz"))

@@ -13,7 +13,7 @@ import encode
 import train
 from config import WSDHQ
 from model.tf1 import tf
-from utils import databases
+from utils import user_database
 from utils.checkpoints import runs
 from utils.data import __main__ as command
 from utils.data import joined, sets
@@ -51,7 +51,7 @@ def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):
     np.testing.assert_allclose(own["features"], features[places], atol=1e-5)
     np.testing.assert_array_equal(own["codes"], codes[places])
     asked = from_command_line(Demo.Options, [*small, f"--image={tmp_path}/own/test/1050.jpeg"])
-    np.testing.assert_array_equal(databases.asked_for(runs.chosen(asked)[1]), data.images[row["test/1050.jpeg"]])
+    np.testing.assert_array_equal(user_database.read_query(runs.chosen(asked)[1]), data.images[row["test/1050.jpeg"]])
 
 
 @pytest.mark.parametrize("method, has_tags", [("wsdhq", True), ("gpq", False)])

@@ -19,7 +19,7 @@ from utils.retrieval.encoder import Encoder, made_of, unlike
 BLOCK = 1000  # pictures or vectors that are compared at once
 
 
-def asked_for(config):
+def read_query(config):
     """What the user asks for: a picture, uint8 [H, W, 3], or with a network on vectors a vector, float [D]."""
     if config.backbone != "embeddings":
         return pictures.read(config.image, config.image_size, sets.SETS[config.dataset].prepare)
@@ -29,7 +29,7 @@ def asked_for(config):
     return vectors[0]
 
 
-def opened(config):
+def open_database(config):
     """(The Database of the file or folder `config.database`, and the checkpoint with its settings as of `runs.chosen`).
     Raises UserError as these do, and where the database was made with something else."""
     folder = Path(config.database).is_dir()
@@ -75,10 +75,10 @@ class Score(NamedTuple):
     left_out: int  # other pictures of the database, such as the queries themselves
 
 
-def scored(config):
-    """The Score of the queries of `config`'s data set over `config.database`. Raises UserError as `opened`,
+def evaluate_map(config):
+    """The Score of the queries of `config`'s data set over `config.database`. Raises UserError as `open_database`,
     `gallery_rows`, and the data set's reader."""
-    database, checkpoint, config = opened(config)
+    database, checkpoint, config = open_database(config)
     data = sets.load(config)
     runs.check_source(checkpoint, data.source)
     config = sets.completed(config, data)
@@ -150,7 +150,7 @@ def _array(database, config):
     return array
 
 
-def shown(database, places, config):
+def load_images(database, places, config):
     """The pictures at `places`, int [n], of a database: a list of uint8 [size, size, 3], None for a vector and where
     one is no longer there. Raises UserError where a file is no picture, and where it is a data set's."""
     source = _source(database, config)
@@ -163,7 +163,7 @@ def shown(database, places, config):
     return [pictures.read(file, config.image_size) if file.exists() else None for file in files]
 
 
-def data(database, config):
+def as_dataset(database, config):
     """The `Data` of what a database is of, all of it gallery: there are no queries, and nobody knows a class. Raises
     UserError where it is of a data set, and where an array is gone, or has no longer as many pictures or vectors."""
     source, n = _source(database, config), len(database.codes)
