@@ -144,13 +144,25 @@ def chosen(config):
     kept = about(path)
     if kept is None:
         return path, config
-    trained, said = trained_with(kept), _said(config)
+    trained = trained_with(kept)
+    config = _of_method(config, trained.method)
+    said = _said(config)
     names = {"method"} if trained.method != config.method else config.affecting(Affects.MODEL) & said
     check_same(path, trained, config, names, ", or model_load_path to another")
     names = trained.affecting(Affects.MODEL | Affects.CODES) - said
     if taken := differences(config, trained, names):
         print(f"{', '.join(f'{name}={value}' for name, _, value in taken)}, as it was trained")
     return path, config.model_copy(update={name: getattr(trained, name) for name in names})
+
+
+def _of_method(config, method):
+    """`config`, from the command line, as the settings of another method, where neither method nor a setting says else.
+    """
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    if "method" in given or not isinstance(config, settings.CommandLine):
+        return config
+    kind = settings.of_method(type(config), method)
+    return kind(**given) if given.keys() <= kind.model_fields.keys() else config
 
 
 def named(config):

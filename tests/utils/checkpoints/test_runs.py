@@ -8,11 +8,13 @@ from conftest import ROOT
 from damage import mutations, sentence
 from trained import SAMPLE, Options, leave_checkpoint, searching
 
+import Demo
 from config import GPQ, PQ, SPQ, WSDHQ, Classifier
 from utils.checkpoints import pretrained, runs, store
 from utils.checkpoints.runs import check_source, chosen, epochs_of, finished, newest
 from utils.errors import UserError
 from utils.retrieval.encoder import made_of
+from utils.settings import from_command_line
 
 GOOD = json.loads((ROOT / "models" / "48bits_example.ckpt.json").read_text())
 
@@ -106,6 +108,19 @@ def test_nobody_repeats_what_the_checkpoint_knows(session, tmp_path, trained, ca
         path, config = chosen(GPQ(n_book=3, model_save_path=str(tmp_path), **given, **more))
         assert path == str(tmp_path / "12bits.ckpt") and "as it was trained" in capsys.readouterr().out
         assert {name: getattr(config, name) for name in trained} == trained and config.len_code == 4
+
+
+def test_a_named_checkpoint_says_its_method(session, tmp_path):
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300)
+    about = json.loads((tmp_path / "12bits.ckpt.json").read_text())
+    about["settings"] = SPQ(N_books=4).model_dump(mode="json")
+    (tmp_path / "12bits.ckpt.json").write_text(json.dumps(about))
+    named = f"--model_load_path={tmp_path}/12bits.ckpt"
+    config = chosen(from_command_line(Demo.Options, [named, "--query=3"]))[1]
+    assert (config.method, config.N_books, config.backbone, config.query) == ("spq", 4, "resnet18", 3)
+    for given in ["--method=gpq"], ["--n_book=12"]:
+        with pytest.raises(UserError, match="was trained with method=spq and the settings say gpq"):
+            chosen(from_command_line(Demo.Options, [named, *given]))
 
 
 def test_what_contradicts_the_only_training_is_said(session, tmp_path, monkeypatch):
