@@ -151,7 +151,7 @@ def test_a_mistake_ends_in_one_sentence(file, trained, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"trained with hidden=\[9, 8\] and the settings say \[9\]; set hidden=\[9"):
         encoding("narrow.npy", "9")
     other = made_up.file(tmp_path / "other.npz", features=made_up.vectors(seed=5)[0])
-    with pytest.raises(UserError, match="trained on embeddings .v.npz.* and embeddings now holds embeddings .other.npz"):
+    with pytest.raises(UserError, match="embeddings .v.npz.* and embeddings now holds embeddings .other.npz"):
         Demo.evaluate(options(Demo.Options, *settings(other, trained)))
     with pytest.raises(UserError, match=r"the network takes \[16\] numbers, and was given \[5\]; give it what it was"):
         np.save("narrow.npy", np.ones([1, 5], np.float32))
