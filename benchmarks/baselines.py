@@ -1,4 +1,4 @@
-"""What a vector costs to encode and a query to search by each method of table 2, from the checkpoints of its cells.
+"""What a vector costs to encode and a query to search by each method of table 2, from the checkpoints of its runs.
 
     python reproduce.py table2 --embeddings=cifar10_lite2.npz --seeds 1      # trains them
     python benchmarks/baselines.py --embeddings=cifar10_lite2.npz
@@ -17,15 +17,14 @@ from matplotlib.rcsetup import cycler
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.search import timed
-from config import GPQ
 from model.tf1 import tf
-from reproduce import configure
+from reproduce import Plan, collected, configured, in_folder
 from utils import errors
 from utils.checkpoints import machine
 from utils.checkpoints.runs import finished
 from utils.data import sets
 from utils.errors import UserError
-from utils.paper import cells
+from utils.paper.experiment import vectors
 from utils.paper.experiments import EXPERIMENTS
 from utils.retrieval.encoder import Encoder
 from utils.retrieval.search import search
@@ -53,20 +52,21 @@ def main():
     parser.add_argument("--bits", type=int, default=48)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    given = {"embeddings": options.embeddings, **GPQ.implied({"embeddings": options.embeddings})}
-    data, shown = sets.load(GPQ(**given)), {}
+    experiment = EXPERIMENTS["table2"]._replace(given=vectors(options.embeddings))
+    places = configured(experiment, [options.bits], 1, {}, {})
+    done = collected(Plan(experiment, Path("results/table2-vectors.md"), "", places, []))
+    data, shown = sets.load(places[0][1]), {}
     print(f"{options.bits} bits, top {NEAREST}\n{'':30}{'mAP':>8}{'us a vector':>14}{'ms a query':>14}")
-    for cell in EXPERIMENTS["table2"].cells([options.bits], 1, given):
-        name, config = configure(cell, given, Path("models/cells"))
-        if cell.measure != "mAP":
+    for run, config in places:
+        if run.measure != "mAP":
             continue
-        if not finished(config):
-            raise UserError(f"{cell.row} is not trained; run `python reproduce.py table2 --bits {options.bits} "
+        here = in_folder(config, done[config][0].id) if done[config] else config
+        if not done[config] or not finished(here):
+            raise UserError(f"{run.row} is not trained; run `python reproduce.py table2 --bits {options.bits} "
                             f"--seeds 1 --embeddings={options.embeddings}` first")
-        mean_ap = cells.load(Path("results/cells", f"{name}.json"), config)["evaluation"]["mAP"]
-        costs = measure(config, data, options.runs)
-        shown[cell.row] = (mean_ap, *costs)
-        print(f"{cell.row:30}{mean_ap:8.4f}{costs[0]:14.2f}{costs[1]:14.2f}", flush=True)
+        mean_ap, costs = done[config][0].evaluation.mAP, measure(here, data, options.runs)
+        shown[run.row] = (mean_ap, *costs)
+        print(f"{run.row:30}{mean_ap:8.4f}{costs[0]:14.2f}{costs[1]:14.2f}", flush=True)
     figure = Figure(figsize=(9, 4.2), dpi=100, layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, cost, label in zip(axes, (1, 2), ("us a vector", "ms a query"), strict=True):

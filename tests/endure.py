@@ -72,8 +72,8 @@ def shards(folder):
 
 
 def reproduced(folder):
-    tables = sorted(Path(folder, "results").rglob("figure3*.json"))
-    return {path.name: path.read_text() for path in tables if "(left" not in path.with_suffix(".md").read_text()}
+    lines = [line for path in Path(folder, "results").rglob("figure3*.jsonl") for line in path.read_text().splitlines()]
+    return {str(number): json.loads(line)["evaluation"]["mAP"] for number, line in enumerate(lines)}
 
 
 CONV = ["--data_dir={}/cifar10", "--ImagNet_pretrained_path=", "--batch_size=10", "--save_term=1",

@@ -28,7 +28,7 @@ STARTS = {  # command: what would begin its work, which is not done
     "Demo": ["Demo.evaluate", "Demo.search_own"],
     "encode": ["encode.write_features", "encode.write_encoder", "encode.embeddings.read_vectors",
                "encode.lazy.read_all"],
-    "reproduce": ["reproduce.report", "reproduce.overview", "reproduce.cells.check_data"],
+    "reproduce": ["reproduce.collected"],
     "utils.data.__main__": ["utils.data.__main__.sets.load", "utils.data.__main__.joined.join"],
     "utils.data.tags.__main__": ["utils.data.tags.__main__.sets.load"],
     "utils.training.pseudo_labels": ["utils.training.pseudo_labels.sets.load"],

@@ -1,7 +1,6 @@
 """The README's Python example, run as it stands in the repository's folder."""
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from conftest import ROOT
 
 from model.tf1 import tf
 from utils.data.relevance import SharedLabels
+from utils.paper import runs
 from utils.retrieval import metrics
 
 
@@ -42,12 +42,11 @@ def test_every_link_of_the_documents_leads_to_a_file():
 
 
 @pytest.mark.parametrize("bits", [12, 48])
-def test_a_shipped_checkpoints_card_says_what_its_cell_measured(bits):
+def test_a_shipped_checkpoints_card_says_what_its_run_measured(bits):
     made = json.loads((ROOT / "models" / f"{bits}bits_example.ckpt.json").read_text())
-    name = Path(made["settings"]["model_save_path"]).name
-    cell = json.loads((ROOT / "results" / "cells" / f"{name}.json").read_text())
+    (run,) = [run for run in runs.read(ROOT / "results" / "imagenet.jsonl") if run.training.losses == made["losses"]]
     card = (ROOT / "models" / f"{bits}bits_example.md").read_text()
     for what in ("mAP", "unquantised_mAP"):
-        assert f"{cell['evaluation'][what]:.4f}" in card
-    assert f"{cell['evaluation']['distinct_codes']:,}" in card and f"{made['step']:,} steps" in card
-    assert made["losses"] == cell["training"]["losses"]
+        assert f"{getattr(run.evaluation, what):.4f}" in card
+    assert f"{run.evaluation.distinct_codes:,}" in card and f"{made['step']:,} steps" in card
+    assert all(made["settings"][name] == value for name, value in run.settings.items())

@@ -3,7 +3,7 @@ import enum
 import functools
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
@@ -76,6 +76,12 @@ Model = Annotated[T, Affects.MODEL]
 Codes = Annotated[T, Affects.CODES]
 Search = Annotated[T, Affects.SEARCH]
 Free = Annotated[T, Affects.NOTHING]
+
+
+class Before(NamedTuple):
+    """The annotation of a setting that came later: what runs of before amounted to, JSON-able."""
+
+    value: object
 
 
 class Settings(BaseModel):

@@ -1,6 +1,7 @@
 """The command line over config.py, and the defaults as first published, which old results are read by."""
 import difflib
 import functools
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
-from utils.base_settings import Affects
+from utils.base_settings import Affects, Before
 from utils.errors import UserError
 from utils.reading import documents
 
@@ -143,6 +144,18 @@ def _blocks():
 def completed(settings, kind):
     """JSON-able `settings` that something was made with, and for those that came later what they then amounted to."""
     return {**released(kind), **settings}
+
+
+def said_before(kind, name):
+    """The `Before` of the setting `name` of a class, or None."""
+    fields = (each.model_fields[name] for each in kind.__mro__ if name in getattr(each, "model_fields", {}))
+    return next((said for field in fields for said in field.metadata if isinstance(said, Before)), None)
+
+
+def before(kind, name):
+    """JSON-able: what the setting `name` of a class amounted to before there was one, or else its default."""
+    said = said_before(kind, name)
+    return json.loads(json.dumps(said.value if said else kind.model_fields[name].get_default()))
 
 
 def differences(before, made, names=None):

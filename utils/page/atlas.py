@@ -8,7 +8,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.paper import embedding
+from utils.paper import tsne
 from utils.reading import arrays
 from utils.retrieval.database import reconstruct
 from utils.retrieval.search import distinct
@@ -17,7 +17,7 @@ SHOWN = 3000  # pictures on the map, spread evenly over the gallery
 
 
 def atlas(database, path, seed):
-    """The t-SNE (see utils.paper.embedding) of at most SHOWN pictures of `database`, by what their codes reconstruct.
+    """The t-SNE (see utils.paper.tsne) of at most SHOWN pictures of `database`, by what their codes reconstruct.
 
     Returns (places int64 [n] in the gallery, points float32 [n, 2], each axis from 0 to 1). Pictures of equal code
     share a point. It is read from the .npz file at `path` where that was made of the same database, else made anew and
@@ -29,7 +29,7 @@ def atlas(database, path, seed):
     if (kept := _kept(path, made, len(database.codes))) is not None:
         return kept
     codes, inverse, *_ = distinct(chosen)
-    points = _spread(embedding.tsne(reconstruct(database.codebooks, codes, database.added), seed)
+    points = _spread(tsne.tsne(reconstruct(database.codebooks, codes, database.added), seed)
                      if len(codes) > 1 else np.zeros((1, 2), np.float32))[inverse]
     content = io.BytesIO()
     try:

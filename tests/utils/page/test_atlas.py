@@ -27,7 +27,7 @@ def test_a_map_is_made_once_for_a_database(database, tmp_path, monkeypatch):
         made.append(seed)
         return np.random.default_rng(seed).normal(size=(len(vectors), 2)).astype(np.float32)
 
-    monkeypatch.setattr(atlas.embedding, "tsne", tsne)
+    monkeypatch.setattr(atlas.tsne, "tsne", tsne)
     _, first = atlas.atlas(database, path, 0)
     _, again = atlas.atlas(database, path, 0)
     np.testing.assert_array_equal(first, again)
@@ -43,7 +43,7 @@ def test_a_map_is_made_once_for_a_database(database, tmp_path, monkeypatch):
 
 def test_a_large_gallery_is_spread_evenly_over_the_map(database, tmp_path, monkeypatch):
     monkeypatch.setattr(atlas, "SHOWN", 10)
-    monkeypatch.setattr(atlas.embedding, "tsne", lambda vectors, seed: vectors[:, :2])
+    monkeypatch.setattr(atlas.tsne, "tsne", lambda vectors, seed: vectors[:, :2])
     places, points = atlas.atlas(database, tmp_path / "map.npz", 0)
     assert points.shape == (10, 2) and places[0] == 0 and places[-1] == 89 and set(np.diff(places)) <= {9, 10}
 

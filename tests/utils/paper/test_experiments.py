@@ -1,34 +1,54 @@
-"""Which cells make the tables and figures."""
+"""Which runs make the tables and figures."""
 import numpy as np
 import pytest
 from conftest import ROOT
 
 import config
 from utils.data import cifar10
-from utils.errors import UserError
-from utils.paper.baselines import DEEP, NUS_WIDE_FILES, SHALLOW, SSGAH, TABLE3, WHOSE
-from utils.paper.checks import check_bits
-from utils.paper.experiments import EXPERIMENTS, figure1, figure3, figure4, figure5, imagenet, table2, table3
-from utils.paper.rows import HIDDEN, KNOWN, NETWORKS, SPARED
-from utils.paper.self_supervised import both
+from utils.paper import runs
+from utils.paper.experiment import METHODS, SHARED
+from utils.paper.experiments import EXPERIMENTS, wsdhq
+from utils.paper.experiments.gpq import F_WITHOUT_TABLE3_QUERIES, KNOWN, NETWORKS, TABLE3_BASELINES, TAUGHT, figure4
+from utils.settings import said_before
+
+EVERY = [pytest.param(each, id=name) for name, each in EXPERIMENTS.items()]
+OF_A_RUN = {"method", "seed", "n_book", "bn_word", "N_books", "N_words", "n_bits"}
+
+
+def rows(name, bits, seeds, given=None):
+    found = {}
+    for run in EXPERIMENTS[name].runs(bits, seeds, {**EXPERIMENTS[name].given, **(given or {})}):
+        found.setdefault(run.row, []).append(run.settings)
+    return found
+
+
+@pytest.mark.parametrize("method, kind", config.METHODS.items())
+def test_an_experiment_states_every_setting_or_it_says_what_was_before(method, kind):
+    """So that an edit of config.py changes no run."""
+    stated = SHARED.keys() | METHODS[method].keys() | OF_A_RUN
+    assert {name for name in runs.deciding(kind) if name not in stated and said_before(kind, name) is None} == set()
+    assert SHARED.keys() | METHODS[method].keys() <= kind.model_fields.keys()
+
+
+@pytest.mark.parametrize("experiment", EVERY)
+def test_a_run_has_settings_of_its_method_and_the_bits_of_its_column(experiment):
+    for run in experiment.runs(experiment.bits, 1, experiment.given):
+        made = config.METHODS[run.settings["method"]](**run.settings)
+        assert made.n_DB and (f"{made.n_bits} bits" == run.column or "entropy" in run.column or "by " in run.column)
 
 
 @pytest.mark.parametrize("given", [{}, {"known_classes": (1, 2)}])
 def test_protocol_2_takes_the_mean_over_three_choices_of_classes(given):
-    listed = table3([12, 48], 2, given)
-    rows = {}
-    for cell in listed:
-        rows.setdefault(cell.row, []).append(cell.settings)
-    baselines = [rows.pop(f"{method.upper()}, EfficientNet-Lite2's vectors") for method in TABLE3 if method != "ssgah"]
-    *choices, mean, first, a, b, c, distilled, one, two, three, vectors = rows.values()
+    found = rows("table3", [12, 48], 2, given)
+    baselines = [found.pop(f"{method.upper()}, EfficientNet-Lite2's vectors") for method in TABLE3_BASELINES]
+    *choices, mean, first, a, b, c, distilled, one, two, three, vectors = found.values()
     assert [own[0]["known_classes"] for own in choices[3:]] == list(given.values())
     assert mean == sum(choices[:3], []) and len(mean) == 3 * 2 * 2
     assert {settings["n_CLASSES"] for settings in mean} == {7}
     assert len({settings["known_classes"] for settings in mean}) == 3
     assert {settings["known_classes"] for settings in first} == {choices[0][0]["known_classes"]}
-    assert all(settings in distilled for settings in a + b + c)
-    assert all(settings in vectors for settings in one + two + three)
-    assert distilled == [{**settings, "ImagNet_pretrained_path": SPARED} for settings in mean]
+    assert distilled == a + b + c and vectors == one + two + three
+    assert {settings["ImagNet_pretrained_path"] for settings in distilled} == {F_WITHOUT_TABLE3_QUERIES}
     for each in (vectors, *baselines):
         assert len(each) == len(mean) and len({settings["embeddings"] for settings in each}) == 3
 
@@ -42,127 +62,78 @@ def test_an_f_distilled_with_the_class_that_every_choice_knows_saw_no_query_of_t
     assert len(seen) > 3000 and not np.isin(np.concatenate(queries), seen).any()
 
 
-@pytest.mark.parametrize("figure", [figure1, figure3, figure4, figure5])
+@pytest.mark.parametrize("figure", ["figure1", "figure3", "figure5"])
 def test_a_figure_is_of_the_f_that_is_given(figure):
-    taught, schedule = NETWORKS["modified VGG, taught F (beyond the paper)"]
-    scratch, vectors, started = (figure([48], 1, given) for given in (
-        {}, {"embeddings": "v.npz"}, {"ImagNet_pretrained_path": taught}))
-    assert {cell.settings["ImagNet_pretrained_path"] for cell in scratch} == {""}
-    assert [cell.row for cell in vectors] == [cell.row for cell in started]
-    assert {row for row, _ in {cell[:2] for cell in scratch}} - {cell.row for cell in vectors} <= {"GPQ-F"}
-    for cell in (*vectors, *started):
-        assert not cell.settings.keys() & {"ImagNet_pretrained_path", "backbone"}
-    assert all(cell.schedule == schedule for cell in started)
-    assert all(cell.schedule["hidden"] == HIDDEN[48]["hidden"] for cell in vectors)
-    joined = figure([48], 1, {"embeddings": "cifar10_lite0_lite1_lite2.npz"})
-    assert all(cell.schedule["hidden"] == () for cell in joined)
+    scratch, vectors, started = (rows(name, [48], 1) for name in (figure, f"{figure}-vectors", f"{figure}-taught"))
+    assert vectors.keys() == started.keys() == scratch.keys() - {"GPQ-F"}
+    schedule = NETWORKS[TAUGHT][1]
+    for (before,), (of_vectors,), (taught,) in zip(*([each[row] for row in vectors] for each in (
+            scratch, vectors, started)), strict=True):
+        assert (before["ImagNet_pretrained_path"], before["follow"]) == ("", "release")
+        assert of_vectors["hidden"] == (512,) and of_vectors["embeddings"] == "cifar10_lite2.npz"
+        assert schedule.items() <= taught.items() and taught["ImagNet_pretrained_path"] == TAUGHT
 
 
-def test_figure_4_weighs_the_same_in_both_forms():
+@pytest.mark.parametrize("given, form, classification, entropy", [
+    ({}, "release", "lam_2", "lam_1"), ({"follow": "paper"}, "release", "lam_1", "lam_2"),
+    ({"embeddings": "v.npz"}, "paper", "lam_1", "lam_2")])
+def test_figure_4_weighs_the_same_in_both_forms(given, form, classification, entropy):
     """What the release calls lam_1 is the paper's lambda_2."""
-    for form, classification, entropy in (("release", "lam_2", "lam_1"), ("paper", "lam_1", "lam_2")):
-        (cell,) = [cell for cell in figure4([12], 1, {"follow": form})
-                   if (cell.row, cell.column) == ("12 bits, classification 0.001", "entropy 1")]
-        assert (cell.settings[classification], cell.settings[entropy]) == (0.001, 1)
+    (run,) = [run for run in figure4([12], 1, given)
+              if (run.row, run.column) == ("12 bits, classification 0.001", "entropy 1")]
+    assert (run.settings[classification], run.settings[entropy], run.settings["follow"]) == (0.001, 1, form)
+    made = config.GPQ(**{**run.settings, **given})
+    assert (made.lam_classification, made.lam_entropy) == (0.001, 1)
 
 
-def test_a_classifier_alone_has_no_length_and_two_columns():
-    alone = [cell for cell in table2([12, 24, 48], 2, {}) if cell.settings["method"] == "classifier"]
-    assert {(cell.column, cell.measure) for cell in alone} == {
-        ("by predicted class", "mAP"), ("by softmax inner product", "unquantised_mAP")}
-    assert len(alone) == 3 * 2 * 2 and all(cell.settings.keys() == {"method", "ImagNet_pretrained_path", "seed"}
-                                           for cell in alone)
-
-
-def test_of_vectors_every_row_of_table_2_has_one_start():
-    cells = table2([12, 48], 1, {"embeddings": "v.npz"})
-    assert {"GPQ", "classifier alone", "ITQ"} <= {cell.row for cell in cells}
-    assert not any("ImagNet_pretrained_path" in cell.settings for cell in cells)
-    for cell in cells:
-        assert config.METHODS[cell.settings["method"]](embeddings="v.npz", **cell.schedule, **cell.settings)
+@pytest.mark.parametrize("name, start", [("table2", "./models/ImageNet_pretrained.mat"), ("table2-vectors", "")])
+def test_what_trains_f_shares_a_start_and_a_schedule(name, start):
+    found = [settings for each in rows(name, [48], 1).values() for settings in each
+             if settings["method"] not in ("pq", "opq", "lopq", "itq", "sh", "sdh") and settings["decay"] == "cosine"]
+    assert len({settings["method"] for settings in found}) == 10
+    assert {settings["ImagNet_pretrained_path"] for settings in found} == {start}
+    assert len({(each["learning_rate"], each["total_epochs"], each["hidden"], each["dropout"]) for each in found}) == 1
 
 
 def test_imagenets_rows_have_seeds_and_schedules_of_their_own():
-    rows = {}
-    for cell in imagenet([12, 24, 48], 5, {}):
-        rows.setdefault(cell.row, []).append(cell)
-    assert len(rows) == 3 + 2 * 5
-    rows = list(rows.values())
-    vectors, networks, longest = rows[:3], rows[3:8], rows[8:]
-    assert [len(cells) for cells in vectors] == [3 * 5] * 3 and [len(cells) for cells in networks] == [3 * 3] * 5
+    found = list(rows("imagenet", [12, 24, 48], 5).values())
+    vectors, networks, longest = found[:3], found[3:8], found[8:]
+    assert [len(each) for each in vectors] == [3 * 5] * 3 and [len(each) for each in networks] == [3 * 3] * 5
     for short, longer in zip(networks, longest, strict=True):
-        assert [(cell.settings["n_book"], cell.settings["seed"]) for cell in longer] == [(3, 0), (12, 0)]
-        for cell in longer:
-            assert cell.settings in [each.settings for each in short]
-            assert cell.schedule == {**short[0].schedule, "total_epochs": 5 * short[0].schedule["total_epochs"]}
-    for cells, heads in zip(vectors, (HIDDEN, HIDDEN, dict.fromkeys((12, 24, 48), HIDDEN[12])), strict=True):
-        for cell in cells:
-            own = heads[{3: 12, 6: 24, 12: 48}[cell.settings["n_book"]]]
-            assert {name: cell.schedule[name] for name in own} == own
-            assert config.GPQ(**cell.settings).backbone == "embeddings"
-    assert len({cell.settings["ImagNet_pretrained_path"] for cells in networks for cell in cells}) == 5
-    given = imagenet([12], 1, {"embeddings": "mine.npz"})
-    assert [cell.settings["embeddings"] for cell in given if "embeddings" in cell.settings] == ["mine.npz"]
-
-
-@pytest.mark.parametrize("given, row", [({}, "ITQ, of GIST"), ({"embeddings": "v.npz"}, "ITQ"),
-                                        ({"backbone": "embeddings", "embeddings": "v.npz"}, "ITQ"),
-                                        ({"backbone": "cnn_f"}, None)])
-def test_shallow_methods_take_gist_or_vectors(given, row):
-    rows = {cell.row for cell in table2([12], 1, given) if cell.settings["method"] == "itq"}
-    assert rows == ({row} if row else set())
+        assert longer == [{**settings, "total_epochs": 20} for settings in (short[0], short[6])]
+    assert [settings["hidden"] for settings in vectors[0][::5]] == [(), (512,), (512,)]
+    assert {settings["hidden"] for settings in vectors[2]} == {()}
+    assert len({settings["ImagNet_pretrained_path"] for each in networks for settings in each}) == 5
+    given = rows("imagenet", [12], 1, {"embeddings": "mine.npz"})
+    assert [each[0]["embeddings"] for each in given.values() if each[0]["embeddings"]] == ["mine.npz"]
 
 
 def test_gpq_and_spq_side_by_side_are_of_pictures_or_of_the_same_vectors():
-    for given, same in (({}, {}), ({"embeddings": "v.npz"}, {"dropout": 0.5})):
-        gpq, spq = both([32], 1, given)
-        assert (gpq.settings["method"], spq.settings["method"]) == ("gpq", "spq") and spq.settings["n_DB"] == 54_000
-        assert spq.settings.get("protocol") == (None if given else 1) and same.items() <= spq.schedule.items()
-        assert config.SPQ(**given, **spq.schedule, **spq.settings).n_bits == config.GPQ(**gpq.settings).n_bits == 32
+    on_vectors = {"embeddings": "cifar10_lite2.npz"}
+    for name, same in (("both", {"embeddings": "", "protocol": 1}), ("both-vectors", on_vectors)):
+        (gpq,), (spq,) = rows(name, [32], 1).values()
+        assert (gpq["method"], spq["method"]) == ("gpq", "spq") and gpq["n_DB"] == spq["n_DB"] == 54_000
+        assert all(same.items() <= each.items() for each in (gpq, spq))
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_what_a_cell_sets_its_method_has(name):
-    experiment = EXPERIMENTS[name]
-    for cell in experiment.cells(experiment.bits, experiment.seeds, {}):
-        kind = config.METHODS[cell.settings["method"]]
-        every = {**cell.schedule, **cell.settings}
-        assert kind(**every) and every.keys() <= kind.model_fields.keys() and not cell.schedule.keys() & cell.settings
-    columns = {cell.column for cell in experiment.cells(experiment.bits, 1, {})}
-    columns |= {f"NUS-WIDE, {column}" for column in columns if name == "table2"}
-    assert all(published.figures.keys() <= columns and published.source for published in experiment.published)
+def test_a_control_differs_from_wsdhq_in_one_setting():
+    """So that its row shows what that setting does."""
+    found = rows("wsdhq", [16], 1)
+    for truth, controls in wsdhq.CONTROLS.items():
+        (plain,) = found[f"{truth}: WSDHQ, AQD"]
+        for title, changes in controls.items():
+            assert found[f"{truth}: WSDHQ, {title}"] == [{**plain, **changes}]
 
 
-@pytest.mark.parametrize("given, start, hidden", [
-    ({}, {"ImagNet_pretrained_path": "./models/ImageNet_pretrained.mat"}, None), ({"embeddings": "v.npz"}, {}, (512,))])
-def test_deep_baselines_share_a_start_and_a_schedule(given, start, hidden):
-    listed = [cell for cell in table2([12, 48], 2, given) if cell.settings["method"] in DEEP]
-    assert {cell.settings["method"] for cell in listed} == DEEP.keys() and len(listed) == 4 * len(DEEP)
-    for cell in listed:
-        assert cell.settings.keys() - start.keys() == {"method", "n_bits", "seed"}
-        assert {key: cell.settings[key] for key in start} == start
-        assert cell.settings["n_bits"] == 12 or cell.schedule.get("hidden") == hidden
-    assert len({str(cell.schedule) for cell in listed}) == (2 if hidden else 1)
+def test_what_is_measured_of_one_training_stands_in_several_rows():
+    found = rows("wsdhq", [8, 32], 2)
+    aqd, sqd, features = (found[f"themes: WSDHQ, {how}"] for how in wsdhq.MEASURES)
+    assert aqd == sqd == features and len(aqd) == 4
 
 
-def test_what_is_printed_of_a_baseline_says_whose_it_is():
-    rows = {published.row: published for published in EXPERIMENTS["table2"].published}
-    printed = {**SHALLOW, **DEEP, "ssgah": SSGAH}
-    assert WHOSE.keys() == printed.keys() and len(printed) == 15
-    for method, figures in printed.items():
-        row = rows[f"{method.upper()}, the paper"]
-        assert tuple(row.figures.values()) == figures and WHOSE[method] in row.source
-
-
-def test_nus_wide_has_the_papers_rows_and_an_empty_one_that_names_its_files():
-    rows = {row.row: row for row in EXPERIMENTS["table2"].published if "NUS-WIDE" in row.row}
-    ours = rows.pop("ours on NUS-WIDE")
-    assert set(ours.figures.values()) == {None} and all(file in ours.source for file in NUS_WIDE_FILES)
-    assert len(rows) == 16 and all(row.figures.keys() == ours.figures.keys() for row in rows.values())
-    assert rows["GPQ on NUS-WIDE, the paper"].figures["NUS-WIDE, 48 bits"] == 0.878
-
-
-def test_a_length_that_is_asked_for_twice_is_refused():
-    check_bits("table2", [12, 48])
-    with pytest.raises(UserError, match="--bits is 12 48 12; name each length once"):
-        check_bits("table2", [12, 48, 12])
+def test_all_of_a_protocol_learn_from_one_file_and_are_judged_alike():
+    found = rows("compare", [32], 1)
+    for protocol, (path, ranks) in wsdhq.PROTOCOLS.items():
+        own = [settings for title, each in found.items() for settings in each if title.startswith(protocol)]
+        assert {settings["method"] for settings in own} == {"gpq", "spq", "wsdhq"}
+        assert {(each["embeddings"], each["n_DB"], each["without_hits"]) for each in own} == {(path, ranks, "zero")}

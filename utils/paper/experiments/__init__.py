@@ -1,0 +1,4 @@
+"""The experiments: a table or figure each, by name."""
+from utils.paper.experiments import gpq, spq, wsdhq
+
+EXPERIMENTS = gpq.EXPERIMENTS | spq.EXPERIMENTS | wsdhq.EXPERIMENTS
