@@ -91,8 +91,11 @@ def table(path, shapes, name, owner):
 
 def weighted(terms):
     """{"total": the weighted sum, and each loss by its name}. terms: {name: (weight, scalar)}."""
-    return {"total": sum(weight * loss for weight, loss in terms.values()),
-            **{name: loss for name, (_, loss) in terms.items()}}
+    total = 0
+    for weight, loss in terms.values():
+        # Subtracted: with a product with a negative number, Winograd's gradients are not rounded alike in every run.
+        total = total - abs(weight) * loss if weight < 0 else total + weight * loss
+    return {"total": total, **{name: loss for name, (_, loss) in terms.items()}}
 
 
 def unit(vectors):
