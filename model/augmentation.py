@@ -7,8 +7,8 @@ from model.tf1 import tf
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
 CHANNEL_STD = (63.01, 62.157, 66.94)
 PADDING = 4
-STEPS = 256  # distort draws numbers from -1 to 1 in steps of 1 / STEPS
-HOLE = 16
+NOISE_LEVELS = 256  # strong_augment draws numbers from -1 to 1 in steps of 1 / NOISE_LEVELS
+CUTOUT_SIZE = 16
 # The streams of the first published runs, by the second number of their seeds at step 0; later steps add 4 each.
 PUBLISHED = {"augment labelled": 0, "augment unlabelled": 2,
              "distort labelled": 2 ** 30, "distort unlabelled": 2 ** 30 + 2}
@@ -19,7 +19,7 @@ def standardise(images):
     return (tf.cast(images, tf.float32) - CHANNEL_MEAN) / CHANNEL_STD
 
 
-def stream(name, seed, step):
+def stateless_seed(name, seed, step):
     """The seed of the random numbers `name` at a step, int32 [2], for tf.random.stateless_*.
 
     seed: the run's, from 0 to 2 ** 31 - 1; step: integer scalar from 0 to 2 ** 28 - 1. Other names and other steps have
@@ -36,23 +36,23 @@ def stream(name, seed, step):
 def view(images, name, config, step, standardise=standardise):
     """Two variations of a step's batch `name`: (augmented, the same further distorted), float32 [B, H, W, 3] each.
 
-    images: uint8 [B, H, W, 3]; config: has `seed`; step: as in `stream`; standardise: uint8 images to float32, the
-    network's.
+    images: uint8 [B, H, W, 3]; config: has `seed`; step: as in `stateless_seed`; standardise: uint8 images to
+    float32, the network's.
     """
-    augmented = augment(images, stream(f"augment {name}", config.seed, step), standardise)
-    return augmented, distort(augmented, stream(f"distort {name}", config.seed, step))
+    augmented = augment(images, stateless_seed(f"augment {name}", config.seed, step), standardise)
+    return augmented, strong_augment(augmented, stateless_seed(f"distort {name}", config.seed, step))
 
 
 def view_of_vectors(vectors, name, config, step, standardise):
     """Two variations of a step's batch `name` of vectors, of equal strength, float32 [B, D] each.
 
-    vectors: float [B, D]; config: has `seed` and `dropout`; step: as in `stream`; standardise: the network's.
+    vectors: float [B, D]; config: has `seed` and `dropout`; step: as in `stateless_seed`; standardise: the network's.
     """
     vectors = standardise(vectors)
 
     if not config.dropout:
         return vectors, vectors
-    return tuple(dropout(vectors, config.dropout, stream(f"{which} drop {name}", config.seed, step))
+    return tuple(dropout(vectors, config.dropout, stateless_seed(f"{which} drop {name}", config.seed, step))
                  for which in ("first", "second"))
 
 
@@ -85,7 +85,7 @@ def flip_and_crop(images, height, width, seed):
     return tf.gather(cropped, each_row, axis=2, batch_dims=2)
 
 
-def distort(images, seed):
+def strong_augment(images, seed):
     """Vary images further: contrast and saturation by factors from 0.5 to 1.5, brightness by up to half a standard
     deviation, and a square of 16 x 16, which may reach over the edge, filled with the mean colour (Cutout, DeVries
     & Taylor, 2017).
@@ -94,14 +94,15 @@ def distort(images, seed):
     """
     batch, height, width, _ = images.shape
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    draws = tf.random.stateless_uniform([3, batch, 1, 1, 1], seed, -STEPS, STEPS + 1, tf.int32)
-    contrast, saturation, brightness = tf.unstack(tf.cast(draws, tf.float32) / (2 * STEPS))
+    draws = tf.random.stateless_uniform([3, batch, 1, 1, 1], seed, -NOISE_LEVELS, NOISE_LEVELS + 1, tf.int32)
+    contrast, saturation, brightness = tf.unstack(tf.cast(draws, tf.float32) / (2 * NOISE_LEVELS))
     mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
     images = mean + (1 + contrast) * (images - mean)
     grey = tf.reduce_mean(images, axis=3, keepdims=True)
     images = grey + (1 + saturation) * (images - grey) + brightness
 
-    corners = tf.random.stateless_uniform([2, batch, 1], seed + [0, 1], -HOLE // 2, height - HOLE // 2, tf.int32)
+    beyond = CUTOUT_SIZE // 2
+    corners = tf.random.stateless_uniform([2, batch, 1], seed + [0, 1], -beyond, height - beyond, tf.int32)
     rows, columns = (tf.range(side) - corner for side, corner in ((height, corners[0]), (width, corners[1])))
-    hole = ((rows >= 0) & (rows < HOLE))[:, :, tf.newaxis] & ((columns >= 0) & (columns < HOLE))[:, tf.newaxis]
-    return tf.where_v2(hole[..., tf.newaxis], 0., images)
+    rows, columns = ((place >= 0) & (place < CUTOUT_SIZE) for place in (rows, columns))
+    return tf.where_v2((rows[:, :, tf.newaxis] & columns[:, tf.newaxis])[..., tf.newaxis], 0., images)

@@ -13,8 +13,8 @@ def reverse_gradient(x):
 
 
 def cross_entropy(labels, logits):
-    """The mean softmax cross-entropy, a scalar, in nats. labels: bool [B, C], one or several a row, which count alike,
-    or numbers that say how much each counts; logits: float32 [B, C]."""
+    """The mean softmax cross-entropy, a scalar, in nats. labels: multi-hot or soft, [B, C], of which rows
+    are normalised; logits: float32 [B, C]."""
     targets = tf.cast(labels, tf.float32)
     targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits_v2(labels=targets, logits=logits))

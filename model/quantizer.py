@@ -59,7 +59,7 @@ def squared_distances(x, codewords):
     return tf.reduce_sum(tf.math.squared_difference(x[:, :, tf.newaxis], tf.transpose(codewords, [1, 0, 2])), axis=-1)
 
 
-def soft_nearest(x, codewords, scale):
+def soft_quantize_l2(x, codewords, scale):
     """The mean of the codewords by softmax(-scale * squared distance), nothing normalised (SPQ, as its release
     computes it).
 

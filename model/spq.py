@@ -93,7 +93,7 @@ class SPQ(Method):
         """
         config, (x, codebooks) = self.config, self._head(features)
         sub_vectors = quantizer.split(x, config.books)
-        z = quantizer.soft_nearest(sub_vectors, codebooks, config.soft_quantization_scale)
+        z = quantizer.soft_quantize_l2(sub_vectors, codebooks, config.soft_quantization_scale)
         if config.variant == "spq_h":
             named = tf.one_hot(quantizer.nearest(sub_vectors, codebooks), config.N_words)
             z += tf.stop_gradient(tf.einsum("bmk,kmd->bmd", named, codebooks) - z)

@@ -10,8 +10,8 @@ WAIT = 10  # epochs before the wave of `periodic_cosine` begins
 
 
 class Batch(NamedTuple):
-    """The images of one role in a step. images: uint8 [B, H, W, 3]; labels: bool [B, n_CLASSES], all False where nobody
-    may know them, or soft ones, float16. Of a method that learns from tags, labels are tags, bool [B, T].
+    """The images of one role in a step. images: uint8 [B, H, W, 3]; labels: bool [B, n_CLASSES], all False for
+    unlabelled images, or soft ones, float16. Of a method that learns from tags, labels are tags, bool [B, T].
 
     places: int32 [B], of the images among the `count` of their role; tag_vectors: numpy float32 [T, D].
     """
@@ -67,8 +67,8 @@ def tf_adam(rate, step, beta1=0.5):
 
 
 def torch_adam(rate, step):
-    """With PyTorch's defaults, and epsilon added after the correction of the bias: TensorFlow's is 30 times as large at
-    the first step, which tells where a gradient is little more than the weight decay."""
+    """With PyTorch's defaults. TensorFlow's effective epsilon is 30 times as large at step 1; this matters where
+    gradients are as small as the weight decay."""
     corrected = tf.sqrt(1 - 0.999 ** (tf.cast(step, tf.float32) + 1))
     return tf.train.AdamOptimizer(rate, epsilon=1e-8 * corrected)
 

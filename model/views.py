@@ -1,4 +1,4 @@
-"""SPQ's views of an image, inside the graph, as kornia 0.5.10 draws them: crop, flip, colours, grey, blur.
+"""SPQ's augmentations, matching kornia 0.5.10: crop, flip, colours, grey, blur.
 
 Pixels are float32 [B, H, W, 3] from 0 to 1. What is drawn, a number an image, is an argument of what it does: `view`
 draws it all, with stateless seeds.
@@ -8,47 +8,48 @@ import math
 
 import numpy as np
 
-from model.augmentation import stream
+from model.augmentation import stateless_seed
 from model.tf1 import tf
 
 CANDIDATES = 10  # of which the first crop that fits is taken
 AREA, RATIO = (0.08, 1.0), 4 / 3  # share of the image; longest side to shortest
-CHANGE, TURN = 0.4, 0.1  # of brightness, contrast and saturation; of the hue, in turns
+JITTER, HUE_DELTA = 0.4, 0.1  # of brightness, contrast and saturation; of the hue, in turns
 JITTERED, GREY, BLURRED = 0.8, 0.2, 0.5  # probabilities; a flip's is 1/2
 SIGMA = (0.1, 2.0)  # pixels, of the blur
 KERNEL = 10  # times as long as the blur's kernel is an image's side
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
-FINE = 2 ** 24
+LEVELS = 2 ** 24
 
 
 def view(images, name, config, step):
     """A view of each image, another for every name and step, float32 [B, H, W, 3] from 0 to 1.
 
-    images: uint8 [B, H, W, 3], B, H and W static; config: has `seed` and `blur`; step: as in `augmentation.stream`.
+    images: uint8 [B, H, W, 3], B, H and W static; config: has `seed` and `blur`; step: as of
+    `augmentation.stateless_seed`.
     """
     batch, *sides, _ = images.shape.as_list()
 
     def draw(what, *shape, low=0.0, high=1.0):
-        """Even numbers from low to high, without high, float32."""
+        """Uniform in [low, high), float32."""
         # Integers, since TensorFlow and XLA draw other floats from the same seed.
-        seed = stream(f"{what} of {name}", config.seed, step)
-        return low + (high - low) / FINE * tf.cast(tf.random.stateless_uniform(shape, seed, 0, FINE, tf.int32),
-                                                   tf.float32)
+        seed = stateless_seed(f"{what} of {name}", config.seed, step)
+        draws = tf.random.stateless_uniform(shape, seed, 0, LEVELS, tf.int32)
+        return low + (high - low) / LEVELS * tf.cast(draws, tf.float32)
 
     def some(probability, what, changed, x):
-        return tf.where_v2(_an_image(draw(f"whether to {what}", batch) < probability), changed, x)
+        return tf.where_v2(per_image(draw(f"whether to {what}", batch) < probability), changed, x)
 
     x = resample(tf.cast(images, tf.float32) / 255, *crops(batch, sides, draw))
     x = some(0.5, "flip", x[:, :, ::-1], x)
-    factors = [*tf.unstack(draw("factors", 3, batch, low=1 - CHANGE, high=1 + CHANGE)),
-               draw("turn", batch, low=-TURN, high=TURN)]
+    factors = [*tf.unstack(draw("factors", 3, batch, low=1 - JITTER, high=1 + JITTER)),
+               draw("turn", batch, low=-HUE_DELTA, high=HUE_DELTA)]
     x = some(JITTERED, "jitter", jitter(x, factors, tf.argsort(draw("order", 4))), x)
     x = some(GREY, "grey", grey(x), x)
     sigmas = SIGMA if config.blur == "kornia0510" else [draw("sigma", batch, low=SIGMA[0], high=SIGMA[1])] * 2
     return some(BLURRED, "blur", blur(x, *sigmas, reach=sides[0] // KERNEL // 2), x)
 
 
-def _an_image(numbers):
+def per_image(numbers):
     """[B] to [B, 1, 1, 1]."""
     return numbers[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
@@ -87,8 +88,8 @@ def jitter(images, factors, order):
 
     factors: what each of the four functions below takes, float32 [B] each.
     """
-    changes = [functools.partial(change, by=_an_image(by))
-               for change, by in zip((brighten, contrast, saturate, turn_hue), factors, strict=True)]
+    changes = [functools.partial(change, by=per_image(by))
+               for change, by in zip((brighten, contrast, saturate, adjust_hue), factors, strict=True)]
     for place in range(len(changes)):
         images = tf.switch_case(order[place], [functools.partial(change, images) for change in changes])
     return images
@@ -111,7 +112,7 @@ def saturate(images, by):
     return value - (value - images) * tf.minimum(by, most)
 
 
-def turn_hue(images, by):
+def adjust_hue(images, by):
     """HSV's hue turned `by`, in turns."""
     r, g, b = tf.unstack(images, axis=3)
     value, least = tf.reduce_max(images, axis=3), tf.reduce_min(images, axis=3)
@@ -126,7 +127,7 @@ def turn_hue(images, by):
 
 
 def grey(images):
-    """Luma in all three channels."""
+    """RGB to grey, in all three channels."""
     return tf.broadcast_to(tf.reduce_sum(images * GREY_WEIGHTS, axis=3, keepdims=True), tf.shape(images))
 
 

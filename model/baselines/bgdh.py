@@ -1,7 +1,7 @@
 """BGDH (Yan, Zhang and Li, Semi-supervised Deep Hashing with a Bipartite Graph, IJCAI 2017), its inductive variant.
 
 No code of it is known and the paper was not at hand. From memory, unchecked: the bipartite graph of images and
-landmarks; the embedding that foresees an image's contexts in walks through it and in labels (Planetoid's loss); the
+landmarks; an embedding trained to predict random-walk contexts and labels (Planetoid); the
 hash layer on features and embedding together; the pairwise loss of DPSH (Li, Wang and Kang, IJCAI 2016). Ours is all
 else: the graph is of a batch, whose labelled images are the landmarks in place of k-means centres of all; a context has
 the vector that a layer makes of it, not a free one; instead of sampled walks and contexts their expectation is taken;

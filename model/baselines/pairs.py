@@ -2,7 +2,7 @@
 
 B images of a batch. Nothing is larger than [B, B].
 """
-from model.networks.layers import stream
+from model.networks.layers import stateless_seed
 from model.tf1 import tf
 
 
@@ -29,7 +29,8 @@ def randint(counts, step, name, each=1):
     counts: int32 [B, 1] or [B, each]. The graph's seed, the step, an integer scalar, and the name decide which.
     """
     # Integers, since TensorFlow and XLA draw other floats from the same seed.
-    draws = tf.random.stateless_uniform([tf.shape(counts)[0], each], stream(name, step), 0, 2 ** 31 - 1, tf.int32)
+    seed, most = stateless_seed(name, step), 2 ** 31 - 1
+    draws = tf.random.stateless_uniform([tf.shape(counts)[0], each], seed, 0, most, tf.int32)
     return draws % tf.maximum(counts, 1)
 
 

@@ -2,8 +2,8 @@
 
 Certain, read in the authors' code: blocks of softmax on a ReLU, the three parts of the loss, each weighed 1, codes by
 the largest number of a block, and queries by the numbers before the softmax. Ours: F in place of their network; blocks
-of 16 for every length, where they have 2 of 64 for 12 bits. A block that the ReLU makes 0 throughout learns nothing
-from its image; the log's `mean_entropy` then stays high.
+of 16 for every length, where they have 2 of 64 for 12 bits. If ReLU zeroes a whole
+block, it gets no gradient; the log's `mean_entropy` then stays high.
 
 B images, M blocks of K numbers.
 """

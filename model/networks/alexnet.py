@@ -21,10 +21,10 @@ def view(images, name, config, step, standardise):
     """Two variations of a step's batch `name`: (flipped and cropped at random, the same further distorted), float32
     [B, 227, 227, 3] each. Arguments as of `augmentation.view`."""
     augmented = augmentation.flip_and_crop(standardise(images), CROP, CROP,
-                                           augmentation.stream(f"augment {name}", config.seed, step))
+                                           augmentation.stateless_seed(f"augment {name}", config.seed, step))
     scale = augmentation.CHANNEL_STD
-    seed = augmentation.stream(f"distort {name}", config.seed, step)
-    return augmented, scale * augmentation.distort(augmented / scale, seed)
+    seed = augmentation.stateless_seed(f"distort {name}", config.seed, step)
+    return augmented, scale * augmentation.strong_augment(augmented / scale, seed)
 
 
 def ten_crops(images, see):

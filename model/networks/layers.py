@@ -62,7 +62,7 @@ class Forward:
 
     def drop(self, x, layer):
         """x with half of its numbers dropped in training, by the names of batch and layer; x itself in retrieval."""
-        return dropout(x, 0.5, stream(f"{self.name}/{layer}", self.step), levels=2) if self.training else x
+        return dropout(x, 0.5, stateless_seed(f"{self.name}/{layer}", self.step), levels=2) if self.training else x
 
 
 def seed_of(name):
@@ -70,7 +70,7 @@ def seed_of(name):
     return zlib.crc32(f"{tf.get_variable_scope().name}/{name}".encode()) >> 1
 
 
-def stream(name, step):
+def stateless_seed(name, step):
     """The seed of what is drawn by that name at a step, int64 [2], for tf.random.stateless_*.
 
     The graph's seed decides it too. 0 leaves it as it was when the name and the step alone did.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model.augmentation import augment, distort, stream, view
+from model.augmentation import augment, stateless_seed, strong_augment, view
 from model.tf1 import tf
 
 MEAN, DEVIATION = (125.642, 123.738, 114.46), (63.01, 62.157, 66.94)  # the release's
@@ -100,7 +100,7 @@ def distortions():
     """(contrasts, saturations, brightnesses), each float64 [500], and the holes bool [500, 32, 32]."""
     images = np.random.default_rng(0).standard_normal((500, 32, 32, 3), np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        found = session.run(distort(tf.constant(images), tf.constant([3, 7])))
+        found = session.run(strong_augment(tf.constant(images), tf.constant([3, 7])))
     numbers, holes = zip(*map(distorted_numbers, images, found), strict=True)
     contrast, both, brightness = np.array(numbers).T
     return (contrast, both / contrast, brightness), np.array(holes)
@@ -128,27 +128,28 @@ def test_the_hole_is_a_square_that_may_reach_over_the_edge(distortions):
 
 def test_distortion_depends_on_the_seed_and_is_the_same_under_xla(compute):
     images = np.random.default_rng(1).standard_normal((20, 32, 32, 3), np.float32)
-    first, again, other = (compute(distort, images, np.array(seed, np.int32)) for seed in ([3, 1], [3, 1], [3, 3]))
+    first, again, other = (compute(strong_augment, images, np.array(seed, np.int32))
+                           for seed in ([3, 1], [3, 1], [3, 3]))
     np.testing.assert_array_equal(first, again)
     assert (np.abs(first - other).max(axis=(1, 2, 3)) > 0.1).all()
-    np.testing.assert_allclose(under_xla(distort, images, np.array([3, 1], np.int32)), first, atol=1e-5)
+    np.testing.assert_allclose(under_xla(strong_augment, images, np.array([3, 1], np.int32)), first, atol=1e-5)
 
 
-STEPS = (0, 1, 2, 3, 249, 250, 2 ** 27, 2 ** 28 - 1)
+NOISE_LEVELS = (0, 1, 2, 3, 249, 250, 2 ** 27, 2 ** 28 - 1)
 
 
 def streams(names, seed):
     """int32 [names, steps, 2]."""
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.placeholder(tf.int32, [])
-        found = tf.stack([stream(name, seed, step) for name in names])
-        return np.stack([session.run(found, {step: one}) for one in STEPS], axis=1)
+        found = tf.stack([stateless_seed(name, seed, step) for name in names])
+        return np.stack([session.run(found, {step: one}) for one in NOISE_LEVELS], axis=1)
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2 ** 31 - 1])
 def test_published_streams_keep_their_numbers(seed):
     names = [f"{what} {role}" for what in ("augment", "distort") for role in ("labelled", "unlabelled")]
-    expected = [[[seed, start + 4 * step + k] for step in STEPS] for start in (0, 2 ** 30) for k in (0, 2)]
+    expected = [[[seed, start + 4 * step + k] for step in NOISE_LEVELS] for start in (0, 2 ** 30) for k in (0, 2)]
     np.testing.assert_array_equal(streams(names, seed), expected)
 
 
@@ -159,7 +160,7 @@ def test_no_two_names_or_steps_share_a_seed(seed):
              for role in ("labelled", "unlabelled", "query", *map(str, range(200)))]
     first = streams(names, seed).reshape(-1, 2)
     both = np.concatenate([first, first + np.int32([0, 1])])
-    assert len(np.unique(both, axis=0)) == len(both) == 2 * len(names) * len(STEPS)
+    assert len(np.unique(both, axis=0)) == len(both) == 2 * len(names) * len(NOISE_LEVELS)
 
 
 def test_another_seed_makes_another_stream():

@@ -70,14 +70,15 @@ def test_soft_quantization_multiplies_by_the_scale(compute):
     x, words = rows(0, B, M, D), rows(1, K, M, D)
     weights = np.exp(-5 * ((x[:, :, np.newaxis] - words.transpose(1, 0, 2)) ** 2).sum(3))
     expected = np.einsum("bmk,kmd->bmd", weights / weights.sum(2, keepdims=True), words)
-    np.testing.assert_allclose(compute(lambda x, c: quantizer.soft_nearest(x, c, 5.0), x, words), expected, atol=1e-5)
+    found = compute(lambda x, c: quantizer.soft_quantize_l2(x, c, 5.0), x, words)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_single_codeword_and_a_large_scale(compute):
     x, words = rows(0, B, M, D), rows(1, K, M, D)
-    alone = compute(lambda x, c: quantizer.soft_nearest(x, c, 5.0), x, words[:1])
+    alone = compute(lambda x, c: quantizer.soft_quantize_l2(x, c, 5.0), x, words[:1])
     np.testing.assert_allclose(alone, np.repeat(words[:1], B, axis=0), atol=1e-6)
-    hard, codes = compute(lambda x, c: [quantizer.soft_nearest(x, c, 1e5), quantizer.nearest(x, c)], x, words)
+    hard, codes = compute(lambda x, c: [quantizer.soft_quantize_l2(x, c, 1e5), quantizer.nearest(x, c)], x, words)
     np.testing.assert_allclose(hard, words[codes, np.arange(M)], atol=1e-5)
 
 
@@ -136,8 +137,8 @@ def test_variants_on_vectors(compute, variant, bits):
         made = method.tower(method.F.train(vectors, "first view")[0])
         codebooks = next(v for v in tf.trainable_variables() if v.op.name == "spq/C")
         retrieval = method.retrieval(vectors)
-        soft = quantizer.soft_nearest(quantizer.split(made.x, config.books), quantizer.split(codebooks, config.books),
-                                      config.soft_quantization_scale)
+        split = (quantizer.split(each, config.books) for each in (made.x, codebooks))
+        soft = quantizer.soft_quantize_l2(*split, config.soft_quantization_scale)
         slopes = [tf.gradients(tf.reduce_sum(z), codebooks)[0] for z in (made.z, soft)]
         return made.z, quantizer.join(soft), *slopes, retrieval
 

@@ -87,7 +87,7 @@ def plain(name, pixel, by):
 
 
 CHANGES = {"brighten": numbers(3, 0.6, 1.4), "contrast": numbers(3, 0.6, 1.4), "saturate": np.float32([0.6, 1.4, 3]),
-           "turn_hue": np.float32([-0.1, 0.07, 0.6])}
+           "adjust_hue": np.float32([-0.1, 0.07, 0.6])}
 
 
 def changed(name, images):
@@ -98,7 +98,7 @@ def changed(name, images):
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_colours(compute, name):
     images = random_images()
-    found = compute(lambda x, by: getattr(views, name)(x, views._an_image(by)), images, CHANGES[name])
+    found = compute(lambda x, by: getattr(views, name)(x, views.per_image(by)), images, CHANGES[name])
     np.testing.assert_allclose(found, changed(name, images), atol=2e-6)
 
 
@@ -216,7 +216,7 @@ def test_a_view_step_by_step(compute, monkeypatch, blur):
         drawn[what.removesuffix(" of first view")] = generator.integers(least, most, shape)
         return tf.constant(drawn[what.removesuffix(" of first view")], kind)
 
-    monkeypatch.setattr(views, "stream", lambda what, seed, step: what)
+    monkeypatch.setattr(views, "stateless_seed", lambda what, seed, step: what)
     monkeypatch.setattr(tf.random, "stateless_uniform", integers)
     images = generator.integers(0, 256, (12, 32, 32, 3), np.uint8)
     found = compute(lambda x: view(x, blur=blur), images)
