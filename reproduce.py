@@ -88,7 +88,8 @@ def plan(arguments, named):
     if table not in EXPERIMENTS:
         more += [argument(key, named[key]) for key in sorted(named.keys() & DECIDING)]
     command = shlex.join(["python", "reproduce.py", table if table in EXPERIMENTS else name, "--draw", *more])
-    return Plan(experiment, Path("results/smoke" if smoke else "results", f"{table}.md"), command, places, list(asked))
+    path = Path("results/smoke" if smoke else "results", f"{table}.md")
+    return Plan(EXPERIMENTS.get(table, experiment), path, command, places, list(asked))
 
 
 def configured(experiment, bits, seeds, named, held, smoke=False):

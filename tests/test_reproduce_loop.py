@@ -144,7 +144,8 @@ def test_what_is_asked_for_limits_the_trainings_and_not_the_table(tmp_path, monk
 def test_settings_that_make_an_experiments_runs_make_its_table():
     """Others make one of their own, and what only chooses what is trained makes none."""
     start = {"ImagNet_pretrained_path": "./models/ImageNet_taught.mat"}
-    assert plan("figure3", start).table.name == "figure3-taught.md"
+    taught = plan("figure3", start)
+    assert taught.table.name == "figure3-taught.md" and taught.experiment is EXPERIMENTS["figure3-taught"]
     assert plan("figure3", {"total_epochs": 20}).table.name not in ("figure3.md", plan("figure3", {
         "total_epochs": 21}).table.name)
     chosen, whole = plan("imagenet", start), plan("imagenet")
