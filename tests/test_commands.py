@@ -29,7 +29,7 @@ def test_a_classifier_is_trained_and_searched_by(data_dir, tmp_path, monkeypatch
     assert found["distinct_codes"] <= 10
     assert float(said.split("classifier.ckpt mAP: ")[1][:6]) == pytest.approx(found["mAP"], abs=1e-4)
     with pytest.raises(UserError, match="classifier.ckpt was trained with method=classifier and the settings say gpq"):
-        Demo.evaluate(from_command_line(Demo.Options, [f"--data_dir={data_dir}", f"--model_save_path={tmp_path}",
+        Demo.evaluate(from_command_line(Demo.Options, ["--method=gpq", f"--data_dir={data_dir}",
                                                        f"--model_load_path={tmp_path}/classifier.ckpt"]))
 
 

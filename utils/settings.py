@@ -9,13 +9,8 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 import config
-from utils.base_settings import Affects, Before
+from utils.base_settings import Before
 from utils.errors import UserError
-
-# Settings that leave what a training computes as it is.
-FREE = {name for kind in config.METHODS.values() for name in kind.model_fields
-        if name not in kind.affecting(~(Affects.FILE | Affects.DURATION | Affects.SEARCH), but=Affects.FILE)} | {
-            "resume", "out"}
 
 
 class CommandLine(BaseSettings):

@@ -141,7 +141,7 @@ def test_reading_a_command_line_opens_no_data():
     code = ("import sys; from utils import settings; "
             "found = settings.from_command_line(None, ['--embeddings=nowhere.npz', '--hidden=[64]']); "
             "assert found.dataset == 'embeddings' and found.hidden == (64,); "
-            "print(sorted({'sklearn', 'tensorflow'} & sys.modules.keys()))")
+            "print(sorted({'sklearn', 'tensorflow', 'numpy'} & sys.modules.keys()))")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
                           check=True).stdout == "[]\n"
 

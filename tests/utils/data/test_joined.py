@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_said(features, monkeypatch):
     with pytest.raises(UserError, match="short.npy holds 7 vectors and f.npy 6000; make both of the same images"):
         joined.join(["f.npy", "short.npy"])
     with pytest.raises(UserError, match="unrecognized arguments: --protocol=2; --help lists"):
-        run(monkeypatch, "sample", "--data_dir=a", "--out=b", "--protocol=2")
+        run(monkeypatch, "fetch", "cifar10", "--data_dir=a", "--protocol=2")
 
 
 def test_the_first_of_each_class_may_be_labelled(features, monkeypatch):
