@@ -89,7 +89,8 @@ def _resumable(path):
 def trained_with(kept):
     """The settings of a training, an object of its class of config.py, from the JSON beside a checkpoint of any age."""
     kind = KINDS[kept["settings"].get("method", "gpq")]
-    return kind(**{name: value for name, value in kept["settings"].items() if name in kind.model_fields})
+    said = settings.completed(kept["settings"], kind)
+    return kind(**{name: value for name, value in said.items() if name in kind.model_fields})
 
 
 def finished(config):
