@@ -221,7 +221,7 @@ class Config(Release):
     n_validation: Training[Ranks] = 500
     """Training images held back for that measurement, as many of each class; labelled ones where labels are used."""
 
-    precision: Codes[Annotated[Literal["float32", "bfloat16"], Before("float32")]] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], Affects.CODES | Affects.SEARCH, Before("float32")] = "float32"
     """Of a processor's products: bfloat16, where it has instructions for it, is faster; weights stay float32."""
 
     def n_steps(self, epoch_steps):

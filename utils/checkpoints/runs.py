@@ -131,8 +131,8 @@ def chosen(config):
 
     The checkpoint is `model_load_path` where it was given, else the newest finished training, else the shipped example;
     says which, where it was not given. What was not given of its data, of F, of its codebooks and of what else decides
-    codes, as GPQ's `follow`, is as it was trained. Raises UserError with both values where what was given of data, F
-    and codebooks is otherwise.
+    codes, as GPQ's `follow`, is as it was trained; `precision` is a search's own. Raises UserError with both values
+    where what was given of data, F and codebooks is otherwise.
     """
     if "model_load_path" in config.model_fields_set or not config.model_load_path.endswith(EXAMPLE):
         path = named(config)
@@ -150,7 +150,7 @@ def chosen(config):
     said = _said(config)
     names = {"method"} if trained.method != config.method else config.affecting(Affects.MODEL) & said
     check_same(path, trained, config, names, ", or model_load_path to another")
-    names = trained.affecting(Affects.MODEL | Affects.CODES) - said
+    names = trained.affecting(Affects.MODEL | Affects.CODES, but=Affects.SEARCH) - said
     if taken := differences(config, trained, names):
         print(f"{', '.join(f'{name}={value}' for name, _, value in taken)}, as it was trained")
     return path, config.model_copy(update={name: getattr(trained, name) for name in names})

@@ -89,9 +89,9 @@ def test_a_checkpoint_that_is_removed_while_it_is_looked_for_is_none(session, tm
 
 
 def test_a_search_takes_the_form_that_was_trained_unless_told_otherwise(session, tmp_path, capsys):
-    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, follow="paper", alpha=5.0)
+    leave_checkpoint(session, tmp_path, "12bits.ckpt", 300, follow="paper", alpha=5.0, precision="bfloat16")
     _, config = chosen(searching(tmp_path))
-    assert (config.follow, config.alpha) == ("paper", 5.0)
+    assert (config.follow, config.alpha, config.precision) == ("paper", 5.0, "float32")
     assert "follow=paper, as it was trained" in capsys.readouterr().out
     _, config = chosen(searching(tmp_path, follow="release", alpha=7.0))
     assert (config.follow, config.alpha) == ("release", 7.0)
