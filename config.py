@@ -257,7 +257,49 @@ class Config(Release):
         return made
 
 
-class GPQ(Config, Quantization):
+PRESETS = {
+    # GPQ's release; from models/ImageNet_taught.mat or random weights, 3.8 hours on two cores.
+    "release": {},
+    # From models/ImageNet_taught.mat: mAP 0.858 with 12 bits, 0.884 with 48, in two minutes (results/imagenet.md).
+    "taught": {"follow": "paper", "learning_rate": 2e-4, "decay": "cosine", "precision": "bfloat16", "batch_size": 100,
+               "total_epochs": 4},
+    # What vectors and folders start from: seconds to minutes, 30 epochs or 300 steps, whichever is more.
+    "own": {"follow": "paper", "learning_rate": 1e-3, "decay": "cosine", "batch_size": 100, "total_epochs": 30,
+            "hidden": (512,)}}
+LEAST_STEPS = 300  # of the preset "own"
+
+
+class Trained(Config):
+    """The settings of methods that train F by GPQ's schedule."""
+
+    preset: Free[Literal["", "release", "taught", "own"]] = ""
+    """A schedule of PRESETS, which other settings change; "" is own for vectors and a folder, release for others."""
+
+    @classmethod
+    def chosen(cls, given):
+        """The name of the preset that holds beside the settings `given`."""
+        dataset = {**super().implied(given), **given}.get("dataset")
+        return given.get("preset") or ("own" if dataset in ("embeddings", "folder") else "release")
+
+    @classmethod
+    def implied(cls, given):
+        """Besides the others': the preset, of which hidden layers are for vectors."""
+        found = super().implied(given)
+        vectors = {**found, **given}.get("backbone") == "embeddings"
+        return found | {name: value for name, value in PRESETS.get(cls.chosen(given), {}).items()
+                        if name in cls.model_fields and (vectors or name != "hidden")}
+
+    def of_length(self, labelled):
+        """{setting: value} of what the preset "own" makes of so many labelled images, where it was not given."""
+        if self.chosen({"dataset": self.dataset, "preset": self.preset}) != "own":
+            return {}
+        size = self.batch_size if "batch_size" in self.model_fields_set else max(2, min(self.batch_size, labelled))
+        epochs = max(self.total_epochs, -(-LEAST_STEPS // max(1, labelled // size)))
+        return {name: value for name, value in {"batch_size": size, "total_epochs": epochs}.items()
+                if name not in self.model_fields_set}
+
+
+class GPQ(Trained, Quantization):
     """GPQ's settings."""
 
     published = "gpq"
@@ -292,7 +334,7 @@ class GPQ(Config, Quantization):
         return getattr(self, self.lambdas(self.follow)[1])
 
 
-class Classifier(Config):
+class Classifier(Trained):
     """Settings of F as a plain classifier: a baseline that codes an image by its class."""
 
     published = "classifier"
@@ -401,7 +443,7 @@ class SDH(Fitted):
     """Width of the Gaussian about an anchor, where vectors have the length 1. Above 0; it moves mAP by points."""
 
 
-class Deep(Baseline):
+class Deep(Trained, Baseline):
     """The settings that the deep baselines share. They train F by GPQ's own schedule."""
 
 

@@ -44,7 +44,7 @@ def trained(method, *arguments):
 def test_codes_of_vectors(file, tmp_path, method, capsys, monkeypatch):
     monkeypatch.setattr(train, "LOG_TERM", 1)
     config = trained(method, f"--embeddings={file}", f"--model_save_path={tmp_path}", "--total_epochs=16",
-                     "--learning_rate=4e-3")
+                     "--learning_rate=4e-3", "--hidden=[]")
     lines = [line for line in capsys.readouterr().out.splitlines() if "(Batch) loss: " in line]
     losses = [float(line.split("loss: ")[1].split(",")[0]) for line in lines]
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:3])

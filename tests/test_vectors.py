@@ -36,7 +36,8 @@ def trained(file, tmp_path_factory):
 
 
 def settings(file, folder, hidden="[9,8]"):
-    return [f"--embeddings={file}", f"--model_save_path={folder}", "--learning_rate=1e-2", f"--hidden={hidden}"]
+    return [f"--embeddings={file}", f"--model_save_path={folder}", "--learning_rate=1e-2", f"--hidden={hidden}",
+            "--decay=staircase"]
 
 
 @pytest.mark.parametrize("hidden, arguments", [

@@ -80,10 +80,14 @@ def load(config, tags=False):
 
 
 def completed(config, data):
-    """`config` with n_CLASSES as `data`, a user's own, say it, unless it was given."""
-    if data.n_classes is None or "n_CLASSES" in config.model_fields_set:
-        return config
-    return config.model_copy(update={"n_CLASSES": data.n_classes})
+    """`config` with what `data` say of settings that were not given: of a user's own n_CLASSES, and how long a preset
+    trains."""
+    found = config.of_length(len(data.labelled)) if hasattr(config, "of_length") else {}
+    if data.n_classes is not None and "n_CLASSES" not in config.model_fields_set:
+        found["n_CLASSES"] = data.n_classes
+    made = config.model_copy(update=found)
+    made.model_fields_set.difference_update(found)
+    return made
 
 
 def for_own_pictures(config):
