@@ -244,6 +244,11 @@ class Config(Release):
         classes = {"n_CLASSES": 10 if truth == "keywords" else 50} if dataset == "corel5k" else {}
         return weights | size | classes
 
+    @classmethod
+    def scheduled(cls, given):
+        """{setting: value} of a preset of the method, where it has some."""
+        return {}
+
     @property
     def takes(self) -> int:
         """Pixels a side that the backbone sees of a photograph."""
@@ -252,7 +257,7 @@ class Config(Release):
     @model_validator(mode="wrap")
     @classmethod
     def _with_implied(cls, given, made_of):
-        made = made_of({**cls.implied(given), **given})
+        made = made_of({**cls.scheduled(given), **cls.implied(given), **given})
         made.model_fields_set.intersection_update(given)
         return made
 
@@ -278,16 +283,15 @@ class Trained(Config):
     @classmethod
     def chosen(cls, given):
         """The name of the preset that holds beside the settings `given`."""
-        dataset = {**super().implied(given), **given}.get("dataset")
+        dataset = {**cls.implied(given), **given}.get("dataset")
         return given.get("preset") or ("own" if dataset in ("embeddings", "folder") else "release")
 
     @classmethod
-    def implied(cls, given):
-        """Besides the others': the preset, of which hidden layers are for vectors."""
-        found = super().implied(given)
-        vectors = {**found, **given}.get("backbone") == "embeddings"
-        return found | {name: value for name, value in PRESETS.get(cls.chosen(given), {}).items()
-                        if name in cls.model_fields and (vectors or name != "hidden")}
+    def scheduled(cls, given):
+        """{setting: value} of the preset that holds beside the settings `given`; hidden layers are for vectors."""
+        vectors = {**cls.implied(given), **given}.get("backbone") == "embeddings"
+        return {name: value for name, value in PRESETS.get(cls.chosen(given), {}).items()
+                if name in cls.model_fields and (vectors or name != "hidden")}
 
     def of_length(self, labelled):
         """{setting: value} of what the preset "own" makes of so many labelled images, where it was not given."""

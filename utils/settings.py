@@ -1,7 +1,6 @@
 """The command line over config.py, and what settings were before there were such."""
 import difflib
 import functools
-import json
 import sys
 from pathlib import Path
 
@@ -136,7 +135,8 @@ def said_before(kind, name):
 def before(kind, name):
     """JSON-able: what the setting `name` of a class amounted to before there was one, or else its default."""
     said = said_before(kind, name)
-    return json.loads(json.dumps(said.value if said else kind.model_fields[name].get_default()))
+    value = said.value if said else kind.model_fields[name].get_default()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _method(arguments):

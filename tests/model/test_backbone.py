@@ -118,7 +118,7 @@ def test_a_network_is_as_its_row_says(name):
     row = NETWORKS[name]
     with tf.Graph().as_default() as graph:
         images = row.standardise(tf.zeros([1, 1280] if name == "embeddings" else [1, 32, 32, 3], tf.uint8))
-        raw, statistics = Backbone(GPQ(backbone=name, embeddings="v.npz" if name == "embeddings" else ""),
+        raw, statistics = Backbone(GPQ(backbone=name, hidden=(), embeddings="v.npz" if name == "embeddings" else ""),
                                    144).features(images)
         assert images.dtype == tf.float32 and raw.shape.as_list() == [1, 144] and not statistics
         assert all(v.op.name.startswith(f"{row.scope}/") for v in tf.global_variables())

@@ -23,7 +23,7 @@ def step(session, method, codebooks=None, **others):
     """(losses, {variable: array}, the standardised vectors) of the method's step 7 from random variables, with
     codebooks in place of fitted ones."""
     generator = np.random.default_rng(1)
-    row = METHODS[method](config.METHODS[method](n_bits=BITS, n_CLASSES=C, embeddings="v.npz", **others))
+    row = METHODS[method](config.METHODS[method](n_bits=BITS, n_CLASSES=C, embeddings="v.npz", hidden=(), **others))
     batches = {role: Batch(tf.constant(VECTORS[role]), tf.constant(LABELS)) for role in row.roles}
     losses, _ = row.losses(batches, tf.constant(7))
     x = unit_scale(tf.constant(np.concatenate([VECTORS[role] for role in row.roles])))
@@ -133,7 +133,8 @@ def test_the_seed_decides_which_images_are_compared(method):
     def total(seed):
         with tf.Graph().as_default(), tf.Session() as session:
             tf.set_random_seed(seed)
-            row = METHODS[method](config.METHODS[method](n_bits=BITS, n_CLASSES=C, embeddings="v.npz", seed=seed))
+            settings = config.METHODS[method](n_bits=BITS, n_CLASSES=C, embeddings="v.npz", hidden=(), seed=seed)
+            row = METHODS[method](settings)
             batches = {role: Batch(tf.constant(x), tf.constant(labels)) for role in row.roles}
             losses, _ = row.losses(batches, tf.constant(7))
             generator = np.random.default_rng(1)

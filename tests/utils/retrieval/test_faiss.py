@@ -98,7 +98,7 @@ def test_inverted_lists_hold_the_same_codes(kind, tmp_path):
 def test_codes_of_a_deep_method_are_found_as_we_find_them(method, session, back, tmp_path):
     """Of its own graph, with random weights; DQN and DTQ have k-means' codebooks, as after a training."""
     x, _ = made_up.vectors(600)
-    config = from_command_line(None, [f"--method={method}", "--n_bits=12",
+    config = from_command_line(None, [f"--method={method}", "--n_bits=12", "--hidden=[]",
                                       f"--embeddings={made_up.file(tmp_path / 'v.npz')}"])
     tf.set_random_seed(1)
     encoder = Encoder(config, session, like=x)
