@@ -17,8 +17,8 @@ else the shipped example. The retrieval database is kept in model_save_path and 
 settings are the same.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("Demo")
+    from gpq.utils.errors import run
+    run("gpq.Demo")
 
 import re
 import time
@@ -29,14 +29,14 @@ import numpy as np
 from pydantic import Field
 from pydantic_settings import CliImplicitFlag
 
-from model.tf1 import tf
-from utils import errors, figures, settings, user_database
-from utils.base_settings import Own, PathText
-from utils.checkpoints import machine, runs
-from utils.data import pictures, relevance, sets
-from utils.retrieval import by_tag, cluster, evaluation, search
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder, made_of, unlike
+from gpq.model.tf1 import tf
+from gpq.utils import errors, figures, settings, user_database
+from gpq.utils.base_settings import Own, PathText
+from gpq.utils.checkpoints import machine, runs
+from gpq.utils.data import pictures, relevance, sets
+from gpq.utils.retrieval import by_tag, cluster, evaluation, search
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder, made_of, unlike
 
 SHOWN = 15
 
@@ -119,7 +119,7 @@ def gallery_database(encoder, data, checkpoint, config):
 def gallery_page():
     """The module that serves the page, whose libraries nothing else needs. Raises UserError where these are missing."""
     try:
-        from utils.page import server
+        from gpq.utils.page import server
     except ImportError as error:
         raise errors.UserError(f"--serve needs {error.name}, which is not installed; pip install "
                                "flask waitress") from error

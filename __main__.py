@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCRIPTS = {"train": "train.py", "demo": "Demo.py", "encode": "encode.py", "pretrain": "pretrain.py",
            "reproduce": "reproduce.py"}
-MODULES = {"data": "utils.data", "faiss": "utils.retrieval.faiss"}
+MODULES = {"data": "gpq.utils.data", "faiss": "gpq.utils.retrieval.faiss"}
 
 
 def main():
@@ -27,7 +27,6 @@ def main():
         sys.exit(0 if verb in ("-h", "--help") else f"gpq: there is no {verb}; say one of "
                                                     f"{', '.join([*SCRIPTS, *MODULES])}")
     del sys.argv[1]
-    sys.path.insert(0, str(HERE))
     if verb in MODULES:
         runpy.run_module(MODULES[verb], run_name="__main__", alter_sys=True)
     else:

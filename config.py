@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from utils.base_settings import (
+from gpq.utils.base_settings import (
     IN_TIME,
     Affects,
     BatchSize,

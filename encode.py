@@ -15,8 +15,8 @@ is whole, what is done lies beside it, and the same command goes on with that. A
 Parquet files instead, for more pictures than one machine should encode (docs/cluster.md).
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("encode")
+    from gpq.utils.errors import run
+    run("gpq.encode")
 
 import sys
 import time
@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 from pydantic_settings import CliImplicitFlag
 
-from model.tf1 import tf
-from utils import errors, files, settings
-from utils.base_settings import Own, PathText
-from utils.checkpoints import machine, runs
-from utils.data import embeddings, lazy, sets
-from utils.retrieval import block_file, cluster, code_file, feature_file, search
-from utils.retrieval.encoder import Encoder, made_by, made_of
+from gpq.model.tf1 import tf
+from gpq.utils import errors, files, settings
+from gpq.utils.base_settings import Own, PathText
+from gpq.utils.checkpoints import machine, runs
+from gpq.utils.data import embeddings, lazy, sets
+from gpq.utils.retrieval import block_file, cluster, code_file, feature_file, search
+from gpq.utils.retrieval.encoder import Encoder, made_by, made_of
 
 
 class Options(Own):

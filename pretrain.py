@@ -8,16 +8,16 @@
 The loop, checkpoints and logs are train.py's; the .mat file has the release's form.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("pretrain")
+    from gpq.utils.errors import run
+    run("gpq.pretrain")
 
-import train
-from config import Pretraining
-from model.tf1 import tf
-from utils import files, settings
-from utils.base_settings import PathText
-from utils.checkpoints import machine, pretrained, store
-from utils.training import task as tasks
+from gpq import train
+from gpq.config import Pretraining
+from gpq.model.tf1 import tf
+from gpq.utils import files, settings
+from gpq.utils.base_settings import PathText
+from gpq.utils.checkpoints import machine, pretrained, store
+from gpq.utils.training import task as tasks
 
 
 class Options(train.Options):

@@ -15,8 +15,8 @@ from its checkpoint in `models/runs/`. What is asked for limits what is trained;
 finished of the usual lengths and seeds.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("reproduce")
+    from gpq.utils.errors import run
+    run("gpq.reproduce")
 
 import contextlib
 import hashlib
@@ -27,19 +27,19 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import train
-from config import METHODS
-from utils import errors
-from utils.checkpoints import runs as checkpoints
-from utils.checkpoints import store
-from utils.data import sets
-from utils.errors import UserError
-from utils.paper import report, runs
-from utils.paper.experiment import SHALLOW, Experiment
-from utils.paper.experiments import EXPERIMENTS
-from utils.retrieval import evaluation
-from utils.settings import combined, completed, from_command_line, idle
-from utils.training.task import Task
+from gpq import train
+from gpq.config import METHODS
+from gpq.utils import errors
+from gpq.utils.checkpoints import runs as checkpoints
+from gpq.utils.checkpoints import store
+from gpq.utils.data import sets
+from gpq.utils.errors import UserError
+from gpq.utils.paper import report, runs
+from gpq.utils.paper.experiment import SHALLOW, Experiment
+from gpq.utils.paper.experiments import EXPERIMENTS
+from gpq.utils.retrieval import evaluation
+from gpq.utils.settings import combined, completed, from_command_line, idle
+from gpq.utils.training.task import Task
 
 SMOKE = {"data_dir": "./cifar10/sample", "dataset": "cifar10", "embeddings": "", "ImagNet_pretrained_path": "",
          "tags": "", "image_size": 32, "hidden": (), "dropout": 0.0, "batch_size": 50, "total_epochs": 1,

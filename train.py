@@ -11,8 +11,8 @@ Writes `<epoch>.ckpt` each save_term epochs and at the end the checkpoint that D
 model_save_path, each with a JSON of settings and results beside it, and TensorBoard scalars in `logs/`.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("train")
+    from gpq.utils.errors import run
+    run("gpq.train")
 
 import contextlib
 import time
@@ -22,15 +22,15 @@ import numpy as np
 from pydantic_settings import CliImplicitFlag
 from tqdm import tqdm
 
-from model.tf1 import tf
-from utils import errors, settings
-from utils.base_settings import Own
-from utils.checkpoints import machine, store
-from utils.checkpoints.runs import epochs_of, newest
-from utils.training import task as tasks
-from utils.training.fitting import Fitting
-from utils.training.folder import check_disk, ended, only_training_in, start
-from utils.training.logs import interrupts, say, write_scalars
+from gpq.model.tf1 import tf
+from gpq.utils import errors, settings
+from gpq.utils.base_settings import Own
+from gpq.utils.checkpoints import machine, store
+from gpq.utils.checkpoints.runs import epochs_of, newest
+from gpq.utils.training import task as tasks
+from gpq.utils.training.fitting import Fitting
+from gpq.utils.training.folder import check_disk, ended, only_training_in, start
+from gpq.utils.training.logs import interrupts, say, write_scalars
 
 LOG_TERM = 10
 KEPT = 5

@@ -17,17 +17,17 @@ from matplotlib.rcsetup import cycler
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.search import timed
-from model.tf1 import tf
-from reproduce import Plan, collected, configured, in_folder
-from utils import errors
-from utils.checkpoints import machine
-from utils.checkpoints.runs import finished
-from utils.data import sets
-from utils.errors import UserError
-from utils.paper.experiment import vectors
-from utils.paper.experiments import EXPERIMENTS
-from utils.retrieval.encoder import Encoder
-from utils.retrieval.search import search
+from gpq.model.tf1 import tf
+from gpq.reproduce import Plan, collected, configured, in_folder
+from gpq.utils import errors
+from gpq.utils.checkpoints import machine
+from gpq.utils.checkpoints.runs import finished
+from gpq.utils.data import sets
+from gpq.utils.errors import UserError
+from gpq.utils.paper.experiment import vectors
+from gpq.utils.paper.experiments import EXPERIMENTS
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.retrieval.search import search
 
 NEAREST = 100
 MARKS = cycler(marker=["o", "s", "^", "x"]) * cycler(color=[f"C{n}" for n in range(10)])

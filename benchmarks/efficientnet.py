@@ -22,9 +22,9 @@ KINDS = ("ours", "PyTorch", "PyTorch folded")
 
 def ours_encoding(variant, batch_size):
     """A function that makes the 1,280 numbers of `batch_size` random uint8 images."""
-    from config import GPQ
-    from model.backbone import Backbone
-    from model.tf1 import tf
+    from gpq.config import GPQ
+    from gpq.model.backbone import Backbone
+    from gpq.model.tf1 import tf
 
     images = tf.placeholder(tf.uint8, [None, 32, 32, 3])
     features = Backbone(GPQ(backbone=f"efficientnet_lite{variant}"))(images)

@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.retrieval import search
-from utils.retrieval.database import Database, reconstruct
-from utils.retrieval.faiss import index_of
+from gpq.utils.retrieval import search
+from gpq.utils.retrieval.database import Database, reconstruct
+from gpq.utils.retrieval.faiss import index_of
 
 M, K, LENGTH, CENTRES, NEAREST = 12, 16, 12, 1000, 100
 LISTS = 2000  # inverted lists at most; finding the centres of more takes longer than all the searches

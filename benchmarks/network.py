@@ -24,9 +24,9 @@ PRECISIONS = ("float32", "bfloat16")
 
 def ours_training(config):
     """A function that runs one step of train.py's graph, augmentation included, under the settings `config`."""
-    from model.tf1 import tf
-    from utils.checkpoints import machine
-    from utils.training.task import Task, build, draw
+    from gpq.model.tf1 import tf
+    from gpq.utils.checkpoints import machine
+    from gpq.utils.training.task import Task, build, draw
 
     task = Task(config)
     feeds, graph = build(task)
@@ -38,9 +38,9 @@ def ours_training(config):
 
 def ours_encoding(config):
     """A function that encodes `config.batch_size` random uint8 images with the Encoder of Demo.py."""
-    from model.tf1 import tf
-    from utils.checkpoints import machine
-    from utils.retrieval.encoder import Encoder
+    from gpq.model.tf1 import tf
+    from gpq.utils.checkpoints import machine
+    from gpq.utils.retrieval.encoder import Encoder
 
     session = machine.session(config)
     encoder = Encoder(config, session)
@@ -108,7 +108,7 @@ def compare(script, settings, module, plan):
 
 
 def settings(**given):
-    from config import GPQ
+    from gpq.config import GPQ
 
     return GPQ(**given)
 

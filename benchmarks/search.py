@@ -20,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.data.relevance import SharedLabels
-from utils.retrieval import metrics
-from utils.retrieval.database import Database, reconstruct
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.retrieval import metrics
+from gpq.utils.retrieval.database import Database, reconstruct
 
 N, QUERIES, CLASSES, M, K, D = 54_000, 1000, 10, 12, 16, 12
 GALLERY_LABELS = np.repeat(np.eye(CLASSES, dtype=bool), N // CLASSES, axis=0)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def settings(**given):
-    from config import SPQ
+    from gpq.config import SPQ
 
     return SPQ(**given, data_dir=str(ROOT / "cifar10" / "sample"), protocol=1, eval_term=0)
 

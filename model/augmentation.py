@@ -1,8 +1,8 @@
 """Random variation inside the graph, with stateless seeds: the host sends uint8 bytes, a run is repeatable."""
 import zlib
 
-from model.networks.layers import dropout
-from model.tf1 import tf
+from gpq.model.networks.layers import dropout
+from gpq.model.tf1 import tf
 
 CHANNEL_MEAN = (125.642, 123.738, 114.46)
 CHANNEL_STD = (63.01, 62.157, 66.94)

@@ -3,13 +3,13 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from model import augmentation
-from model.errors import UserError
-from model.networks import alexnet, convolution, efficientnet_lite, embeddings, gist, layers
-from model.networks.cnn_f import cnn_f
-from model.networks.modified_vgg import modified_vgg
-from model.networks.resnet import resnet18, unit_range
-from model.tf1 import tf
+from gpq.model import augmentation
+from gpq.model.errors import UserError
+from gpq.model.networks import alexnet, convolution, efficientnet_lite, embeddings, gist, layers
+from gpq.model.networks.cnn_f import cnn_f
+from gpq.model.networks.modified_vgg import modified_vgg
+from gpq.model.networks.resnet import resnet18, unit_range
+from gpq.model.tf1 import tf
 
 
 class Network(NamedTuple):

@@ -1,8 +1,8 @@
 """F with a softmax classifier on top: it pretrains F on labelled images of other classes, and it retrieves."""
-from model import losses
-from model.errors import UserError
-from model.method import Method, Retrieval
-from model.tf1 import tf
+from gpq.model import losses
+from gpq.model.errors import UserError
+from gpq.model.method import Method, Retrieval
+from gpq.model.tf1 import tf
 
 
 class Classifier(Method):

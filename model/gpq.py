@@ -1,11 +1,11 @@
 """GPQ (Jang & Cho, Generalized Product Quantization Network for Semi-supervised Image Retrieval, CVPR 2020)."""
 from typing import NamedTuple
 
-from model import losses, quantizer
-from model.errors import UserError
-from model.method import Method, Retrieval, table, unit, weighted
-from model.networks.layers import variable
-from model.tf1 import tf
+from gpq.model import losses, quantizer
+from gpq.model.errors import UserError
+from gpq.model.method import Method, Retrieval, table, unit, weighted
+from gpq.model.networks.layers import variable
+from gpq.model.tf1 import tf
 
 LOG_NAMES = {"total": "loss", "n_pair": "hash", "classification": "cls", "entropy": "ent"}
 

@@ -2,8 +2,8 @@
 
 B images, M codebooks, C classes, d numbers a sub-vector; x and q are intra-normalised, float32 [B, M, d].
 """
-from model.quantizer import inner_products, intra_normalise, join
-from model.tf1 import tf
+from gpq.model.quantizer import inner_products, intra_normalise, join
+from gpq.model.tf1 import tf
 
 
 @tf.custom_gradient

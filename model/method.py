@@ -3,10 +3,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model import training
-from model.backbone import Backbone
-from model.errors import UserError
-from model.tf1 import tf
+from gpq.model import training
+from gpq.model.backbone import Backbone
+from gpq.model.errors import UserError
+from gpq.model.tf1 import tf
 
 
 class Retrieval(NamedTuple):

@@ -3,7 +3,7 @@
 Sub-vectors have an axis of their own: features are [B, M, d], codebooks and prototypes [K, M, d] and [C, M, d],
 for M codebooks of K codewords of d numbers and C classes.
 """
-from model.tf1 import tf
+from gpq.model.tf1 import tf
 
 
 def split(x, n_book):

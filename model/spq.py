@@ -1,12 +1,12 @@
 """SPQ (Jang & Cho, Self-supervised Product Quantization for Deep Unsupervised Image Retrieval, ICCV 2021)."""
 from typing import NamedTuple
 
-from model import quantizer, training
-from model.errors import UserError
-from model.method import Method, Retrieval, table, unit
-from model.networks import layers
-from model.tf1 import tf
-from model.views import view
+from gpq.model import quantizer, training
+from gpq.model.errors import UserError
+from gpq.model.method import Method, Retrieval, table, unit
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
+from gpq.model.views import view
 
 NEVER = -1e9  # a logit whose probability is 0
 VIEWS = ("first view", "second view")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.tf1 import tf
+from gpq.model.tf1 import tf
 
 WAIT = 10  # epochs before the wave of `periodic_cosine` begins
 

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from model.augmentation import stateless_seed
-from model.tf1 import tf
+from gpq.model.augmentation import stateless_seed
+from gpq.model.tf1 import tf
 
 CANDIDATES = 10  # of which the first crop that fits is taken
 AREA, RATIO = (0.08, 1.0), 4 / 3  # share of the image; longest side to shortest

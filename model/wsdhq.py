@@ -9,12 +9,12 @@ The release multiplies gradients of biases by 2 and of the last layer by 10; Ada
 import functools
 from typing import NamedTuple
 
-from model import training
-from model.errors import UserError
-from model.fitting import additive
-from model.method import Method, Retrieval, table
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model import training
+from gpq.model.errors import UserError
+from gpq.model.fitting import additive
+from gpq.model.method import Method, Retrieval, table
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 SCOPE = "wsdhq"
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from forgery import batch_bytes
 
-import train
-from model.tf1 import tf
-from utils.data import cifar10
-from utils.settings import from_command_line
-from utils.training.task import Task
+from gpq import train
+from gpq.model.tf1 import tf
+from gpq.utils.data import cifar10
+from gpq.utils.settings import from_command_line
+from gpq.utils.training.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"

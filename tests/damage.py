@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from utils.errors import UserError
+from gpq.utils.errors import UserError
 
 
 def mutations(good, n, seed=0):

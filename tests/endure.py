@@ -31,12 +31,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import conftest  # noqa: E402
 import made_up  # noqa: E402
 
-import encode  # noqa: E402
-import reproduce  # noqa: E402
-import train  # noqa: E402
-from utils import errors  # noqa: E402
-from utils.checkpoints import runs  # noqa: E402
-from utils.retrieval import cluster  # noqa: E402
+from gpq import encode, reproduce, train  # noqa: E402
+from gpq.utils import errors  # noqa: E402
+from gpq.utils.checkpoints import runs  # noqa: E402
+from gpq.utils.retrieval import cluster  # noqa: E402
 
 SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3", "--follow=paper"]
 

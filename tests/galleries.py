@@ -5,9 +5,9 @@ from itertools import permutations, product
 import numpy as np
 from conftest import DATA
 
-from utils.data.relevance import SharedLabels
-from utils.retrieval import search
-from utils.retrieval.database import Database
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.retrieval import search
+from gpq.utils.retrieval.database import Database
 
 REFERENCE = np.load(DATA / "reference_retrieval.npz")
 

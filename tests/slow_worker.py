@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from utils.retrieval.database import Database, pack
+from gpq.utils.retrieval.database import Database, pack
 
 CODEBOOKS = np.random.default_rng(1).standard_normal((3, 4, 2), np.float32)
 

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from utils.data import cifar10
+from gpq.utils.data import cifar10
 
 SAMPLE = cifar10.HOME / "sample"
 ORDER = np.load(cifar10.HOME / "release_order.npy")

@@ -8,14 +8,13 @@ import pytest
 from conftest import ROOT
 from made_up import file
 
-import config
-import train
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.data import sets
-from utils.methods import METHODS
-from utils.retrieval import evaluation
-from utils.settings import from_command_line
+from gpq import config, train
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.data import sets
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval import evaluation
+from gpq.utils.settings import from_command_line
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "adding.md").read_text(), re.DOTALL)
 

@@ -12,9 +12,9 @@ import traceback
 
 import pytest
 
-import config
-from utils.data import sets
-from utils.errors import UserError
+from gpq import config
+from gpq.utils.data import sets
+from gpq.utils.errors import UserError
 
 SEED, LINES = 0, 60  # of a command; python tests/test_command_lines.py SEED LINES runs more
 VALUES = ["", "0", "1", "2", "-1", "7", "0.5", "-0.0", "1e-300", "1e30", "1e308", "1e999", "nan", "-inf",
@@ -24,25 +24,25 @@ VALUES = ["", "0", "1", "2", "-1", "7", "0.5", "-0.0", "1e-300", "1e30", "1e308"
           "é", "\udcff", 300 * "x", 5000 * "x", 3000 * "x/", "0x10", "1_000", "١٢", "1,2", "gpq", "cifar10",
           "folder", "embeddings", "gist", "efficientnet_lite0", "resnet18", "12", "48", "\n", "%s", "$HOME", "*"]
 STARTS = {  # command: what would begin its work, which is not done
-    "train": ["utils.training.task.Task"], "pretrain": ["utils.training.task.Task"],
-    "Demo": ["Demo.evaluate", "Demo.search_own"],
-    "encode": ["encode.write_features", "encode.write_encoder", "encode.embeddings.read_vectors",
-               "encode.lazy.read_all"],
-    "reproduce": ["reproduce.collected"],
-    "utils.data.__main__": ["utils.data.__main__.sets.load", "utils.data.__main__.joined.join"],
-    "utils.data.tags.__main__": ["utils.data.tags.__main__.sets.load"],
-    "utils.training.pseudo_labels": ["utils.training.pseudo_labels.sets.load"],
-    "utils.training.soft_labels": ["utils.training.soft_labels.sets.load"],
-    "utils.retrieval.faiss": ["utils.retrieval.faiss.Database.load", "utils.retrieval.faiss.read"]}
-MORE = {"reproduce": [["table2"], ["figure1", "--draw"], ["imagenet"], ["--bits"], ["--seeds"], ["spq", "--smoke"]],
-        "utils.data.__main__": [["fetch"], ["fetch", "cifar10"], ["embeddings"], ["--labelled"],
+    "gpq.train": ["gpq.utils.training.task.Task"], "gpq.pretrain": ["gpq.utils.training.task.Task"],
+    "gpq.Demo": ["gpq.Demo.evaluate", "gpq.Demo.search_own"],
+    "gpq.encode": ["gpq.encode.write_features", "gpq.encode.write_encoder", "gpq.encode.embeddings.read_vectors",
+               "gpq.encode.lazy.read_all"],
+    "gpq.reproduce": ["gpq.reproduce.collected"],
+    "gpq.utils.data.__main__": ["gpq.utils.data.__main__.sets.load", "gpq.utils.data.__main__.joined.join"],
+    "gpq.utils.data.tags.__main__": ["gpq.utils.data.tags.__main__.sets.load"],
+    "gpq.utils.training.pseudo_labels": ["gpq.utils.training.pseudo_labels.sets.load"],
+    "gpq.utils.training.soft_labels": ["gpq.utils.training.soft_labels.sets.load"],
+    "gpq.utils.retrieval.faiss": ["gpq.utils.retrieval.faiss.Database.load", "gpq.utils.retrieval.faiss.read"]}
+MORE = {"gpq.reproduce": [["table2"], ["figure1", "--draw"], ["imagenet"], ["--bits"], ["--seeds"], ["spq", "--smoke"]],
+        "gpq.utils.data.__main__": [["fetch"], ["fetch", "cifar10"], ["embeddings"], ["--labelled"],
                                 ["embeddings", "--features", "f.npy", "--out=o.npz"]],
-        "utils.retrieval.faiss": [["c.npz"], ["c.npz", "c.faiss"], ["c.faiss", "c.npz", "--like=b.npz"],
+        "gpq.utils.retrieval.faiss": [["c.npz"], ["c.npz", "c.faiss"], ["c.faiss", "c.npz", "--like=b.npz"],
                                   ["c.npz", "c.faiss", "--ivf"]],
-        "encode": [["--images=x", "--out=o.npz"], ["--images=x", "--out=o/"], ["--features_only", "--out=o.npy"],
+        "gpq.encode": [["--images=x", "--out=o.npz"], ["--images=x", "--out=o/"], ["--features_only", "--out=o.npy"],
                    ["--export=e"]],
-        "utils.training.pseudo_labels": [[], ["--features=f", "--out=o"]],
-        "utils.training.soft_labels": [[], ["--features=f", "--out=o", "--teacher=efficientnet_lite0"]]}
+        "gpq.utils.training.pseudo_labels": [[], ["--features=f", "--out=o"]],
+        "gpq.utils.training.soft_labels": [[], ["--features=f", "--out=o", "--teacher=efficientnet_lite0"]]}
 
 
 class Started(BaseException):

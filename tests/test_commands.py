@@ -6,13 +6,11 @@ import sys
 import pytest
 from conftest import ROOT
 
-import Demo
-import encode
-import train
-from utils import errors
-from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.settings import from_command_line
+from gpq import Demo, encode, train
+from gpq.utils import errors
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.settings import from_command_line
 
 
 def test_a_classifier_is_trained_and_searched_by(data_dir, tmp_path, monkeypatch, capsys):

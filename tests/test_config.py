@@ -9,16 +9,13 @@ from typing import get_args
 import pydantic
 import pytest
 
-import Demo
-import encode
-import pretrain
-import train
-from config import GPQ, METHODS, WSDHQ, Backbone
-from model.backbone import NETWORKS
-from utils.data.tags import __main__ as tags_command
-from utils.errors import UserError
-from utils.settings import combined, from_command_line
-from utils.training import pseudo_labels, soft_labels
+from gpq import Demo, encode, pretrain, train
+from gpq.config import GPQ, METHODS, WSDHQ, Backbone
+from gpq.model.backbone import NETWORKS
+from gpq.utils.data.tags import __main__ as tags_command
+from gpq.utils.errors import UserError
+from gpq.utils.settings import combined, from_command_line
+from gpq.utils.training import pseudo_labels, soft_labels
 
 ROOT = Path(__file__).parents[1]
 RELEASE = dict(

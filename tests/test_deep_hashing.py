@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 from conftest import variables
 
-import Demo
-import encode
-import reproduce
-import train
-from config import METHODS
-from model.baselines import cnnh, ninh
-from model.tf1 import tf
-from utils.errors import UserError
-from utils.paper.experiments.gpq import VECTORS_OF_KNOWN
-from utils.retrieval import evaluation
-from utils.settings import from_command_line, refuse_idle
-from utils.training import task as tasks
+from gpq import Demo, encode, reproduce, train
+from gpq.config import METHODS
+from gpq.model.baselines import cnnh, ninh
+from gpq.model.tf1 import tf
+from gpq.utils.errors import UserError
+from gpq.utils.paper.experiments.gpq import VECTORS_OF_KNOWN
+from gpq.utils.retrieval import evaluation
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training import task as tasks
 
 HASHING = ("ssdh", "bgdh", "cnnh", "ninh")
 

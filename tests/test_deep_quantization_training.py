@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 from conftest import variables
 
-import Demo
-import encode
-import train
-from model.baselines.dqn import DQN
-from model.fitting import product
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line, refuse_idle
-from utils.training.fitting import Fitting
-from utils.training.task import Task
+from gpq import Demo, encode, train
+from gpq.model.baselines.dqn import DQN
+from gpq.model.fitting import product
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training.fitting import Fitting
+from gpq.utils.training.task import Task
 
 
 @pytest.fixture(scope="module")

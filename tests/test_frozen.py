@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from conftest import options, run_training, variables
 
-import train
-from model.backbone import Backbone
-from model.tf1 import tf
-from utils.checkpoints import imagenet, torch_files
-from utils.data import cifar10
-from utils.errors import UserError
-from utils.retrieval.encoder import Encoder
-from utils.settings import refuse_idle
-from utils.training.task import Task
+from gpq import train
+from gpq.model.backbone import Backbone
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import imagenet, torch_files
+from gpq.utils.data import cifar10
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import refuse_idle
+from gpq.utils.training.task import Task
 
 LITE = ["--backbone=efficientnet_lite0", "--input_side=32"]
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from setuptools.config.pyprojecttoml import read_configuration
 
-from utils.data import cifar10
+from gpq.utils.data import cifar10
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for .* is still:UserWarning")
 

@@ -8,16 +8,14 @@ import pytest
 from conftest import ROOT, options
 from made_up_pictures import jpeg
 
-import Demo
-import encode
-import train
-from utils import user_database
-from utils.data import sets
-from utils.errors import UserError
-from utils.retrieval import cluster, evaluation, faiss
-from utils.retrieval.database import Database
-from utils.settings import from_command_line
-from utils.training.task import Task
+from gpq import Demo, encode, train
+from gpq.utils import user_database
+from gpq.utils.data import sets
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import cluster, evaluation, faiss
+from gpq.utils.retrieval.database import Database
+from gpq.utils.settings import from_command_line
+from gpq.utils.training.task import Task
 
 
 def fitted(method, *arguments):

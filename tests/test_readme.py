@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from model.tf1 import tf
-from utils.data.relevance import SharedLabels
-from utils.paper import runs
-from utils.retrieval import metrics
+from gpq.model.tf1 import tf
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.paper import runs
+from gpq.utils.retrieval import metrics
 
 
 def test_the_example_finds_images_of_the_querys_class(monkeypatch):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import reproduce
-from utils.errors import UserError
+from gpq import reproduce
+from gpq.utils.errors import UserError
 
 # What the runs of one experiment share with another's leaves one training for nearly all of them.
 ONE = ["--bits", "12", "--method", "gpq", "--follow=release", "--metric_loss=n_pair", "--lam_1=0.1", "--lam_2=0.1",

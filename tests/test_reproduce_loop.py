@@ -12,12 +12,12 @@ import pytest
 from conftest import ROOT
 from test_reproduce import run
 
-import reproduce
-from config import METHODS
-from utils.errors import Stopped, UserError
-from utils.paper import runs
-from utils.paper.experiment import DEEP, SHALLOW
-from utils.paper.experiments import EXPERIMENTS
+from gpq import reproduce
+from gpq.config import METHODS
+from gpq.utils.errors import Stopped, UserError
+from gpq.utils.paper import runs
+from gpq.utils.paper.experiment import DEEP, SHALLOW
+from gpq.utils.paper.experiments import EXPERIMENTS
 
 
 class Stub:

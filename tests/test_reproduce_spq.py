@@ -4,7 +4,7 @@ import pytest
 from test_reproduce import kept, run
 from test_reproduce_loop import stub, table_of  # noqa: F401  a fixture
 
-from utils.paper import drawing
+from gpq.utils.paper import drawing
 
 
 def test_spq_is_trained_searched_by_and_tabulated(tmp_path, few_dir, monkeypatch):

@@ -4,16 +4,16 @@ import graphlib
 
 from conftest import ROOT
 
-MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts): file
+MODULES = {".".join(("gpq", *file.relative_to(ROOT).with_suffix("").parts)): file
            for pattern in ("*.py", "model/**/*.py", "utils/**/*.py") for file in ROOT.glob(pattern)}
 
 
 def room(name):
-    """`model`, a folder of `utils`, or a module beside these, that a dotted name lies in; None of others."""
+    """`gpq.model`, a folder of `gpq.utils`, or a module beside these, that a dotted name lies in; None of others."""
     module = name if name in MODULES else name.rpartition(".")[0]
     if module not in MODULES:
         return None
-    return "model" if module.startswith("model.") else ".".join(module.split(".")[:2])
+    return ".".join(module.split(".")[:2 if module.startswith("gpq.model.") else 3])
 
 
 def test_no_folder_imports_what_imports_it():
@@ -25,5 +25,5 @@ def test_no_folder_imports_what_imports_it():
             elif isinstance(node, ast.Import):
                 arrows[room(module)] |= {room(name.name) for name in node.names}
     arrows = {here: there - {here, None} for here, there in arrows.items()}
-    assert {"utils.data", "config"} <= arrows["utils.checkpoints"] and not arrows["model"]
+    assert {"gpq.utils.data", "gpq.config"} <= arrows["gpq.utils.checkpoints"] and not arrows["gpq.model"]
     graphlib.TopologicalSorter(arrows).prepare()  # a CycleError names the rooms

@@ -9,18 +9,16 @@ import pytest
 from conftest import SMALL, options, run_training, variables
 from PIL import Image
 
-import Demo
-import encode
-import train
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.data import cifar10
-from utils.data.relevance import Matrix
-from utils.errors import Stopped, UserError
-from utils.retrieval import evaluation
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder, made_of
-from utils.training.logs import scalars
+from gpq import Demo, encode, train
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.data import cifar10
+from gpq.utils.data.relevance import Matrix
+from gpq.utils.errors import Stopped, UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder, made_of
+from gpq.utils.training.logs import scalars
 
 
 @pytest.fixture(scope="module")

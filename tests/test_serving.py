@@ -7,14 +7,13 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-import Demo
-import encode
-from utils import page
-from utils.errors import UserError
-from utils.page import atlas
-from utils.retrieval import cluster
-from utils.retrieval.database import Database
-from utils.settings import from_command_line
+from gpq import Demo, encode
+from gpq.utils import page
+from gpq.utils.errors import UserError
+from gpq.utils.page import atlas
+from gpq.utils.retrieval import cluster
+from gpq.utils.retrieval.database import Database
+from gpq.utils.settings import from_command_line
 
 
 def options(*arguments):
@@ -22,7 +21,7 @@ def options(*arguments):
 
 
 def test_demo_serves_the_gallery_that_it_measures(data_dir, tmp_path, monkeypatch, capsys):
-    server = pytest.importorskip("utils.page.server")
+    server = pytest.importorskip("gpq.utils.page.server")
     answered = {}
 
     def serve(gallery, listening, path, seed, token):
@@ -46,7 +45,7 @@ def test_demo_serves_the_gallery_that_it_measures(data_dir, tmp_path, monkeypatc
 
 def test_what_the_page_needs_is_told_of(monkeypatch):
     monkeypatch.setitem(sys.modules, "flask", None)
-    monkeypatch.delitem(sys.modules, "utils.page.server", raising=False)
+    monkeypatch.delitem(sys.modules, "gpq.utils.page.server", raising=False)
     monkeypatch.delattr(page, "server", raising=False)  # where another test has imported it
     with pytest.raises(UserError, match="--serve needs flask, which is not installed; pip install flask waitress"):
         Demo.gallery_page()
@@ -68,7 +67,7 @@ SHIPPED = [f"--model_load_path={ROOT}/models/12bits_example.ckpt", "--n_book=3",
 @pytest.mark.parametrize("images, out", [("mine", "codes/"), ("mine.npy", "codes.npz")])
 def test_a_database_of_ones_own_is_served(mine, monkeypatch, images, out):
     """A folder and a file; a picture asks by its number and by its file."""
-    server = pytest.importorskip("utils.page.server")
+    server = pytest.importorskip("gpq.utils.page.server")
     monkeypatch.setattr(cluster, "FEWEST", 8)
     monkeypatch.setattr(sys, "argv", ["encode", *SHIPPED, f"--images={images}", f"--out={out}"])
     encode.main()
@@ -100,7 +99,7 @@ def test_a_database_of_ones_own_is_served(mine, monkeypatch, images, out):
 
 
 def test_what_cannot_be_served_is_said(mine, monkeypatch):
-    pytest.importorskip("utils.page.server")
+    pytest.importorskip("gpq.utils.page.server")
     monkeypatch.setattr(sys, "argv", ["encode", *SHIPPED, "--images=mine.npy", "--out=codes.npz"])
     encode.main()
     own = [*SHIPPED, "--serve", "--port=0", "--database=codes.npz"]

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 from conftest import variables
 
-import Demo
-import encode
-import reproduce
-import train
-from config import METHODS
-from utils.errors import UserError
-from utils.retrieval import evaluation, faiss
-from utils.retrieval.database import Database
-from utils.settings import from_command_line, refuse_idle
-from utils.training.task import Task
+from gpq import Demo, encode, reproduce, train
+from gpq.config import METHODS
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation, faiss
+from gpq.utils.retrieval.database import Database
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training.task import Task
 
 SHALLOW = {"pq": [], "opq": [], "lopq": [], "itq": [], "sh": [], "sdh": ["--n_anchors=100", "--sigma=0.7"]}
 
@@ -47,7 +44,7 @@ def itq(file, tmp_path_factory):
 
 
 def test_they_are_the_methods_without_steps():
-    from utils.methods import METHODS as rows
+    from gpq.utils.methods import METHODS as rows
     assert SHALLOW.keys() == {name for name, row in rows.items() if row.losses is None} <= METHODS.keys()
 
 

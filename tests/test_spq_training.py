@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from conftest import ROOT, variables
 
-import train
-from config import SPQ
-from model.tf1 import tf
-from utils.checkpoints import pretrained
-from utils.data import cifar10, sets
-from utils.errors import UserError
-from utils.methods import METHODS
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line, refuse_idle
-from utils.training.task import Task
+from gpq import train
+from gpq.config import SPQ
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import pretrained
+from gpq.utils.data import cifar10, sets
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training.task import Task
 
 SMALL = ["--method=spq", "--protocol=1", "--batch_size=4", "--N_books=2", "--L_word=4", "--eval_term=1",
          "--n_validation=10", "--save_term=1"]

@@ -4,14 +4,14 @@ import pytest
 from PIL import Image
 from test_wsdhq_training import files, settings, trained  # noqa: F401  fixtures
 
-import Demo
-from model.tf1 import tf
-from utils.data import sets
-from utils.data.data import Data
-from utils.errors import UserError
-from utils.retrieval import by_tag
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line
+from gpq import Demo
+from gpq.model.tf1 import tf
+from gpq.utils.data import sets
+from gpq.utils.data.data import Data
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import by_tag
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line
 
 
 def demo(files, trained, *others):  # noqa: F811

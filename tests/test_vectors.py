@@ -10,16 +10,13 @@ import pytest
 from conftest import options, run_training, variables
 from PIL import Image
 
-import Demo
-import encode
-import reproduce
-import train
-from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.retrieval.database import Database
-from utils.settings import from_command_line, refuse_idle
-from utils.training import pseudo_labels
-from utils.training.task import Task
+from gpq import Demo, encode, reproduce, train
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.retrieval.database import Database
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training import pseudo_labels
+from gpq.utils.training.task import Task
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,18 @@ import pytest
 from conftest import ROOT, arrays
 from made_up_pictures import corel
 
-import Demo
-import encode
-import train
-from config import WSDHQ
-from model.tf1 import tf
-from utils import user_database
-from utils.checkpoints import runs
-from utils.data import __main__ as command
-from utils.data import joined, sets
-from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line
-from utils.training.task import Task
+from gpq import Demo, encode, train
+from gpq.config import WSDHQ
+from gpq.model.tf1 import tf
+from gpq.utils import user_database
+from gpq.utils.checkpoints import runs
+from gpq.utils.data import __main__ as command
+from gpq.utils.data import joined, sets
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line
+from gpq.utils.training.task import Task
 
 
 def test_a_training_on_pictures_and_their_tags(tmp_path, monkeypatch):

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from conftest import variables
 
-import Demo
-import train
-from model.tf1 import tf
-from utils.errors import UserError
-from utils.retrieval import evaluation, metrics
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line, refuse_idle
-from utils.training import task as tasks
+from gpq import Demo, train
+from gpq.model.tf1 import tf
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation, metrics
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line, refuse_idle
+from gpq.utils.training import task as tasks
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +123,7 @@ def test_the_length_of_a_query_does_not_count_and_that_of_a_reconstruction_does(
     query, codes = np.array([[1, 0.1]], np.float32), np.array([[2], [1], [0]], np.uint8)
 
     def ranking(query, books):
-        from utils.retrieval.search import search
+        from gpq.utils.retrieval.search import search
         return search(Database(codes, books, None, {}, added=True), query, 3)[1].tolist()
 
     longer = books.copy()

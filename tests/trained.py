@@ -1,13 +1,13 @@
 """Checkpoints as a training leaves them, for the tests of choosing one and of going on with one."""
 from types import SimpleNamespace
 
-import train
-from config import GPQ
-from model.tf1 import tf
-from utils import settings
-from utils.checkpoints import store
-from utils.data.data import Source
-from utils.training.folder import Progress
+from gpq import train
+from gpq.config import GPQ
+from gpq.model.tf1 import tf
+from gpq.utils import settings
+from gpq.utils.checkpoints import store
+from gpq.utils.data.data import Source
+from gpq.utils.training.folder import Progress
 
 SAMPLE = Source("CIFAR-10", "the sample", "0" * 64, "the repository's sample")
 Options = settings.combined(GPQ, train.Options)

@@ -1,5 +1,5 @@
 """A function's value as XLA computes it: what several test files compare TensorFlow's with."""
-from model.tf1 import tf
+from gpq.model.tf1 import tf
 
 
 def under_xla(function, *arrays):

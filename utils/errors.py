@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 
-from model.errors import UserError
+from gpq.model.errors import UserError
 
 unfinished = set()  # paths of what this process is writing, which a signal removes
 

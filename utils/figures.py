@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 from scipy.spatial import Voronoi, voronoi_plot_2d
 
-from utils import files
+from gpq.utils import files
 
 COLUMNS = 8
 RIGHT, WRONG, UNKNOWN = "#2ca02c", "#d62728", "#7f7f7f"

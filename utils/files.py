@@ -15,8 +15,8 @@ import stat
 import time
 from pathlib import Path
 
-from utils import errors
-from utils.errors import UserError
+from gpq.utils import errors
+from gpq.utils.errors import UserError
 
 GIVE = "give another"
 OURS = re.compile(r"\.(part|unfinished|saved)-.*~(.*)~(\d+)~\d+", re.DOTALL)  # kind, name, machine, process, number

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
-import config
-from utils.base_settings import Before
-from utils.errors import UserError
+from gpq import config
+from gpq.utils.base_settings import Before
+from gpq.utils.errors import UserError
 
 
 class CommandLine(BaseSettings):

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.tf1 import tf
-from utils import files, settings
-from utils.checkpoints import machine, runs
-from utils.data import embeddings, lazy, pictures, sets
-from utils.data.data import Data, Source
-from utils.errors import UserError
-from utils.retrieval import cluster, evaluation
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder, made_of, unlike
+from gpq.model.tf1 import tf
+from gpq.utils import files, settings
+from gpq.utils.checkpoints import machine, runs
+from gpq.utils.data import embeddings, lazy, pictures, sets
+from gpq.utils.data.data import Data, Source
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import cluster, evaluation
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder, made_of, unlike
 
 BLOCK = 1000  # pictures or vectors that are compared at once
 

@@ -7,8 +7,8 @@ else: the graph is of a batch, whose labelled images are the landmarks in place 
 the vector that a layer makes of it, not a free one; instead of sampled walks and contexts their expectation is taken;
 every constant.
 """
-from model.baselines import deep, pairs
-from model.tf1 import tf
+from gpq.model.baselines import deep, pairs
+from gpq.model.tf1 import tf
 
 EMBEDDING = 64  # numbers of an embedding
 NEGATIVES = 5.0  # that stand against a context

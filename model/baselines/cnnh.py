@@ -5,10 +5,10 @@ to give them. The paper's loss of stage 2 is from memory, unchecked: a classific
 cross-entropy, which is ours, where public ports take a squared error. The codes are a variable that no gradient
 reaches, so that a training can be resumed.
 """
-from model.baselines import deep
-from model.fitting import similarity
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.baselines import deep
+from gpq.model.fitting import similarity
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 
 def regression(given, codes):

@@ -3,10 +3,10 @@
 B images; a code has M = n_bits / 4 symbols of 4 bits. What a method has beside F are variables under its name:
 `pqn/codebooks`.
 """
-from model.baselines import hamming
-from model.method import Method
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.baselines import hamming
+from gpq.model.method import Method
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 WORDS = 2 ** hamming.NIBBLE  # codewords of a codebook, K
 LENGTH = 12  # numbers in a sub-vector, d, as GPQ has it

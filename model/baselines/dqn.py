@@ -6,8 +6,8 @@ with the reconstruction, though the loss takes cosines. There the codewords of o
 searches for in rounds is simply the nearest word of each part. Ours: 12 numbers a part in place of 300 in all, and 16
 codewords in place of 256, so that every length is made of 4 bits.
 """
-from model.baselines import pairs, tanh_pq
-from model.tf1 import tf
+from gpq.model.baselines import pairs, tanh_pq
+from gpq.model.tf1 import tf
 
 
 def similarity(z, labels):

@@ -7,8 +7,8 @@ be orthogonal, from memory, unchecked; their code has no such part, and codebook
 here. Ours: a batch is a group, a margin in proportion to the features, parts with codebooks of their own in place of
 codewords that are added, and codebooks that are fitted to the labelled images, as DQN's.
 """
-from model.baselines import pairs, tanh_pq
-from model.tf1 import tf
+from gpq.model.baselines import pairs, tanh_pq
+from gpq.model.tf1 import tf
 
 MARGIN = 30 / 64  # squared distance, a number of z
 EACH = 8  # triplets of an anchor in a step, at most

@@ -1,6 +1,6 @@
 """Binary codes in the house's layout: four bits are a codeword's number, and Hamming distance is a squared distance."""
-from model.method import Retrieval
-from model.tf1 import tf
+from gpq.model.method import Retrieval
+from gpq.model.tf1 import tf
 
 NIBBLE = 4  # bits of a symbol
 

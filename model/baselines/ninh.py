@@ -5,9 +5,9 @@ the divide-and-encode layer of 50 features a bit. Ours: F in place of the networ
 these features, with ReLU. The paper's threshold, which sets bits beyond 0.5 +- epsilon to 0 or 1, is left out as in the
 port: its epsilon is not known to us.
 """
-from model.baselines import deep, pairs
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.baselines import deep, pairs
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 SLICE = 50  # features that a bit is made of
 MARGIN = 1.0

@@ -2,8 +2,8 @@
 
 B images of a batch. Nothing is larger than [B, B].
 """
-from model.networks.layers import stateless_seed
-from model.tf1 import tf
+from gpq.model.networks.layers import stateless_seed
+from gpq.model.tf1 import tf
 
 
 def squared_distances(h):

@@ -7,11 +7,11 @@ memory, unchecked); s at length 1, as in GPQ's equation 1; and triplets that are
 
 B images, M codebooks of K words, d numbers in a sub-vector.
 """
-from model import quantizer
-from model.baselines import deep, pairs
-from model.method import Retrieval
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model import quantizer
+from gpq.model.baselines import deep, pairs
+from gpq.model.method import Retrieval
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 ALPHA = 20.0  # scale of the soft assignment
 EACH = 8  # triplets of an anchor in a step

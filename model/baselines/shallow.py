@@ -5,12 +5,12 @@ Their variables are fitted once to images, most without labels, and named by the
 """
 import numpy as np
 
-from model.baselines import hamming
-from model.fitting import hashing, product
-from model.fitting.product import CELLS, WORDS
-from model.method import Method, Retrieval
-from model.networks.layers import variable
-from model.tf1 import tf
+from gpq.model.baselines import hamming
+from gpq.model.fitting import hashing, product
+from gpq.model.fitting.product import CELLS, WORDS
+from gpq.model.method import Method, Retrieval
+from gpq.model.networks.layers import variable
+from gpq.model.tf1 import tf
 
 
 class Shallow(Method):

@@ -6,9 +6,9 @@ paper as remembered, unchecked, is F's features: `graph`. Ours: softmax cross-en
 gradient is that of a squared error of sigmoids; labelled and unlabelled images as many as each other; ranks of far
 images as shares of the batch, which had 128 images.
 """
-from model import losses
-from model.baselines import deep, pairs
-from model.tf1 import tf
+from gpq.model import losses
+from gpq.model.baselines import deep, pairs
+from gpq.model.tf1 import tf
 
 MARGIN = 1.0  # of ranking, a squared distance
 NEAREST = 8  # ranks that count as near, the image itself among them (release)

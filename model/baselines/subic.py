@@ -9,11 +9,11 @@ B images, M blocks of K numbers.
 """
 import math
 
-from model import losses
-from model.baselines import deep
-from model.method import Retrieval, weighted
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model import losses
+from gpq.model.baselines import deep
+from gpq.model.method import Retrieval, weighted
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 
 def entropy(p):

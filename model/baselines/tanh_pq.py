@@ -1,10 +1,10 @@
 """What DQN and DTQ share: features z, the tanh of F's output, whose parts are coded by codebooks that k-means finds."""
-from model import quantizer
-from model.baselines import deep
-from model.fitting import product
-from model.method import Retrieval
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model import quantizer
+from gpq.model.baselines import deep
+from gpq.model.fitting import product
+from gpq.model.method import Retrieval
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 LAM = 1e-4
 

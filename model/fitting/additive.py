@@ -8,7 +8,7 @@ import scipy.sparse
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.cluster import MiniBatchKMeans
 
-from model.errors import UserError
+from gpq.model.errors import UserError
 
 RIDGE = 1e-3
 DEAD = 1e-8  # squared length of a word that no vector has

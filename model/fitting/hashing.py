@@ -5,8 +5,8 @@ x is float [N, D] throughout, and each result is {variable: float array} of the 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from model.errors import UserError
-from model.fitting.projections import pca
+from gpq.model.errors import UserError
+from gpq.model.fitting.projections import pca
 
 ITQ_ROUNDS = 50
 SDH_ROUNDS, SDH_PASSES = 5, 10

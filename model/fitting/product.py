@@ -5,7 +5,7 @@ x is float [N, D] throughout, and each result is {variable: float array} of the 
 import numpy as np
 from sklearn.cluster import KMeans
 
-from model.fitting.projections import balanced_axes
+from gpq.model.fitting.projections import balanced_axes
 
 WORDS = 16  # codewords of a codebook, so that 4 bits are a symbol
 CELLS = 16  # of LOPQ; cell and word share a byte

@@ -1,7 +1,7 @@
 """The Caffe AlexNet (Krizhevsky et al., NIPS 2012) as WSDHQ's release computes it, on 227 x 227 of 256 x 256 pixels."""
-from model import augmentation
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model import augmentation
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 SIDE, CROP = 256, 227
 # Of blue, green, red, yet taken from red, green, blue, as the release does (thulab/DeepHash, issue 41).

@@ -8,7 +8,7 @@ than the convolution.
 """
 import numpy as np
 
-from model.tf1 import tf, tflearn
+from gpq.model.tf1 import tf, tflearn
 
 WINOGRAD_FROM = 50  # images in a batch: fewer do not repay what Winograd's method does to the kernels
 TILE, KERNEL = 4, 3

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 FEATURES = 1280
 MEAN, RANGE = 127, 128  # the pixels that become 0, and 1 more than 0

@@ -1,6 +1,6 @@
 """F on vectors that another model has made: a dense layer, or several with ReLU between."""
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 SCOPE = "Embeddings"
 

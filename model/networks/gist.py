@@ -5,7 +5,7 @@ gist.c 1.1 shares `even_out` and `band_energies`, and differs in the bands, in c
 """
 import numpy as np
 
-from model.tf1 import tf
+from gpq.model.tf1 import tf
 
 ORIENTATIONS = (8, 8, 8, 8)  # of each scale, finest first
 BLOCKS = 4  # of the grid, on a side

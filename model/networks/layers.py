@@ -7,8 +7,8 @@ import dataclasses
 import zlib
 from typing import NamedTuple
 
-from model.networks.convolution import DIRECT, Direct, Winograd
-from model.tf1 import tf
+from gpq.model.networks.convolution import DIRECT, Direct, Winograd
+from gpq.model.tf1 import tf
 
 DECAY = 0.9
 EPSILON = 1e-3

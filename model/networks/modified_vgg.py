@@ -1,5 +1,5 @@
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 
 def modified_vgg(images, forward):

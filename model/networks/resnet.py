@@ -1,7 +1,7 @@
 """ResNet-18 (He et al., CVPR 2016) for images of 32 x 32 pixels: no pooling but the last, strides and initial weights
 as PyTorch's. The names of variables mirror those of SPQ's release."""
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 EPSILON = 1e-5
 FEATURES = 512

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model.augmentation import augment, stateless_seed, strong_augment, view
-from model.tf1 import tf
+from gpq.model.augmentation import augment, stateless_seed, strong_augment, view
+from gpq.model.tf1 import tf
 
 MEAN, DEVIATION = (125.642, 123.738, 114.46), (63.01, 62.157, 66.94)  # the release's
 MANY = 3000

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from config import GPQ
-from model.backbone import NETWORKS, Backbone
-from model.tf1 import tf
+from gpq.config import GPQ
+from gpq.model.backbone import NETWORKS, Backbone
+from gpq.model.tf1 import tf
 
 DIMENSION = 6
 # Table 1 of Chatfield et al. 2014: 224 x 224 x 3 gives 54 x 54 after conv1, 27, 13 and 6 after the poolings.

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from model.augmentation import view
-from model.classifier import Classifier
-from model.tf1 import tf
-from model.training import Batch
-from utils.data.relevance import SharedLabels
-from utils.retrieval import metrics
-from utils.retrieval.database import Database
+from gpq.model.augmentation import view
+from gpq.model.classifier import Classifier
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.retrieval import metrics
+from gpq.utils.retrieval.database import Database
 
 C = 5
 

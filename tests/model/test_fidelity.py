@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import GPQ
-from model import gpq, training
-from model.method import weighted
-from model.networks.convolution import Direct, Winograd
-from model.tf1 import tf
-from utils.checkpoints import store
+from gpq.config import GPQ
+from gpq.model import gpq, training
+from gpq.model.method import weighted
+from gpq.model.networks.convolution import Direct, Winograd
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
 
 # The reference's gradients are float32, and the norms of these two are 1.99e-4 and 1.83e-4 away from what a
 # computation of the same batch in float64 gives. These are its norms; all the others agree with it to 1e-4.

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import GPQ
-from model import quantizer
-from model.augmentation import view
-from model.backbone import Backbone
-from model.gpq import GPQ as Method
-from model.method import weighted
-from model.tf1 import tf
-from model.training import Batch
+from gpq.config import GPQ
+from gpq.model import quantizer
+from gpq.model.augmentation import view
+from gpq.model.backbone import Backbone
+from gpq.model.gpq import GPQ as Method
+from gpq.model.method import weighted
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
 
 M, D, C = 4, 3, 5
 FORMS = ("release", "paper")

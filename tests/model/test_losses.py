@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model import losses
-from model.tf1 import tf
+from gpq.model import losses
+from gpq.model.tf1 import tf
 
 B, M, D, C = 9, 4, 3, 5
 BETA = 4.0

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from model import gpq, quantizer
-from model.tf1 import tf
+from gpq.model import gpq, quantizer
+from gpq.model.tf1 import tf
 
 B, M, K, D = 7, 4, 6, 3
 

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import SPQ
-from model import quantizer, spq, training
-from model.networks import embeddings, layers
-from model.tf1 import tf
-from model.training import Batch
+from gpq.config import SPQ
+from gpq.model import quantizer, spq, training
+from gpq.model.networks import embeddings, layers
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
 
 B, M, K, D = 6, 2, 4, 3
 

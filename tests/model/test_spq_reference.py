@@ -9,10 +9,10 @@ import pytest
 from conftest import DATA, arrays
 
 from benchmarks import torch_spq
-from config import SPQ
-from model import spq
-from model.networks.convolution import Winograd
-from model.tf1 import tf
+from gpq.config import SPQ
+from gpq.model import spq
+from gpq.model.networks.convolution import Winograd
+from gpq.model.tf1 import tf
 
 KINDS = {"bn": {"weight": "gamma", "bias": "beta"}, "other": {"weight": "kernel", "bias": "bias", "C": "C"}}
 

@@ -1,8 +1,8 @@
 """One step of training, whatever is trained."""
 from types import SimpleNamespace
 
-from model import training
-from model.tf1 import tf
+from gpq.model import training
+from gpq.model.tf1 import tf
 
 
 def before(operation):

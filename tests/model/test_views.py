@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model import views
-from model.tf1 import tf
+from gpq.model import views
+from gpq.model.tf1 import tf
 
 MANY = 4000
 

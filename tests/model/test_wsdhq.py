@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import WSDHQ
-from model import training, wsdhq
-from model.tf1 import tf
-from model.training import Batch
+from gpq.config import WSDHQ
+from gpq.model import training, wsdhq
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
 
 B, T, D, M, K = 5, 7, 6, 3, 8
 

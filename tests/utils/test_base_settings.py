@@ -6,13 +6,13 @@ import pydantic
 import pytest
 from trained import SAMPLE
 
-import config
-from utils import settings
-from utils.base_settings import Affects, Settings
-from utils.checkpoints import runs, store
-from utils.errors import UserError
-from utils.retrieval.encoder import made_of, unlike
-from utils.training.folder import RESUMED
+from gpq import config
+from gpq.utils import settings
+from gpq.utils.base_settings import Affects, Settings
+from gpq.utils.checkpoints import runs, store
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval.encoder import made_of, unlike
+from gpq.utils.training.folder import RESUMED
 
 KINDS = [*config.METHODS.values(), config.Pretraining]
 VALUES = 1, 2, 3, 8, 0.5, True, False, (1, 2), (64,), 64, "other", "cifar100"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from utils import errors
+from gpq.utils import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [path for path in [*ROOT.glob("*.py"), *(ROOT / "utils").rglob("*.py")] if '__name__ == "__main__"' in
@@ -32,5 +32,5 @@ def test_a_script_has_examples(path):
                          ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_script_is_run_before_its_imports_by_its_own_name(path):
     first = ast.parse(path.read_text()).body[1]
-    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    assert ast.unparse(first) == f"if __name__ == '__main__':\n    from utils.errors import run\n    run('{name}')"
+    name = ".".join(("gpq", *path.relative_to(ROOT).with_suffix("").parts))
+    assert ast.unparse(first) == f"if __name__ == '__main__':\n    from gpq.utils.errors import run\n    run('{name}')"

@@ -7,8 +7,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from utils import figures
-from utils.errors import UserError
+from gpq.utils import figures
+from gpq.utils.errors import UserError
 
 LAMBDAS = [0, 0.001, 0.01, 0.1, 1]
 BLACK = (0, 0, 0)

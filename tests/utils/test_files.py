@@ -6,8 +6,8 @@ import signal
 import pytest
 from conftest import ROOT
 
-from utils import files
-from utils.errors import UserError
+from gpq.utils import files
+from gpq.utils.errors import UserError
 
 
 def test_a_regular_file_is_yielded(tmp_path):

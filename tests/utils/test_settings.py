@@ -6,17 +6,13 @@ import pytest
 from conftest import ROOT
 from pydantic import BaseModel, create_model
 
-import config
-import Demo
-import encode
-import pretrain
-import train
-from utils import settings
-from utils.base_settings import Model
-from utils.data import __main__ as data_command
-from utils.data.tags import __main__ as tags_command
-from utils.errors import UserError
-from utils.training import pseudo_labels, soft_labels
+from gpq import Demo, config, encode, pretrain, train
+from gpq.utils import settings
+from gpq.utils.base_settings import Model
+from gpq.utils.data import __main__ as data_command
+from gpq.utils.data.tags import __main__ as tags_command
+from gpq.utils.errors import UserError
+from gpq.utils.training import pseudo_labels, soft_labels
 
 KINDS = [*config.METHODS.values(), config.Pretraining]
 
@@ -126,7 +122,7 @@ def test_a_script_takes_what_has_an_effect_or_tells_how_a_checkpoint_was_trained
 
 
 def test_a_command_about_data_refuses_what_its_data_do_not_depend_on(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["utils.data", "embeddings", "--features=f", "--out=o", "--learning_rate=1"])
+    monkeypatch.setattr(sys, "argv", ["gpq.utils.data", "embeddings", "--features=f", "--out=o", "--learning_rate=1"])
     with pytest.raises(UserError, match="learning_rate has no effect here; leave it out"):
         data_command.main()
     for module, line in ((tags_command, ["--alpha=3"]), (pseudo_labels, ["--features=f", "--out=o", "--n_book=3"]),
@@ -138,7 +134,7 @@ def test_a_command_about_data_refuses_what_its_data_do_not_depend_on(monkeypatch
 
 def test_reading_a_command_line_opens_no_data():
     """Nor does it import what only the data need."""
-    code = ("import sys; from utils import settings; "
+    code = ("import sys; from gpq.utils import settings; "
             "found = settings.from_command_line(None, ['--embeddings=nowhere.npz', '--hidden=[64]']); "
             "assert found.dataset == 'embeddings' and found.hidden == (64,); "
             "print(sorted({'sklearn', 'tensorflow', 'numpy'} & sys.modules.keys()))")

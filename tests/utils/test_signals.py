@@ -8,11 +8,11 @@ import pytest
 from conftest import ROOT
 
 SCRIPT = '''if __name__ == "__main__":
-    from utils.errors import run
+    from gpq.utils.errors import run
     run("{name}")
 
 import time
-from utils import errors, files
+from gpq.utils import errors, files
 {import_}
 
 def main():
@@ -61,14 +61,14 @@ def test_a_reader_that_has_gone_ends_it_quietly(started):
 
 def test_a_disk_that_is_full_is_one_sentence(tmp_path):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", "from utils import errors; errors.run(lambda: print(1))"],
+        done = subprocess.run([sys.executable, "-c", "from gpq.utils import errors; errors.run(lambda: print(1))"],
                               stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
 
 
 def test_closed_streams_lead_nowhere(tmp_path):
     main = f"print(1, file=open({str(tmp_path / 'it')!r}, 'w')) or print(2)"
-    code = f"from utils import errors; errors.run(lambda: {main})"
+    code = f"from gpq.utils import errors; errors.run(lambda: {main})"
     closed = f"exec {sys.executable} -c \"$0\" <&- >&- 2>&-"
     assert subprocess.run(["bash", "-c", closed, code], cwd=ROOT).returncode == 0
     assert (tmp_path / "it").read_text() == "1\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.checkpoints import store, torch_files
-from utils.errors import UserError
+from gpq.utils.checkpoints import store, torch_files
+from gpq.utils.errors import UserError
 
 LONG_AGO = 1000  # steps of a moving average after which its beginning counts for nothing
 

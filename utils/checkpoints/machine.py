@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 
-from model.tf1 import tf
+from gpq.model.tf1 import tf
 
 
 def session(config):

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from model.backbone import NETWORKS
-from model.tf1 import tf
-from utils import files
-from utils.checkpoints import runs, store, wsdhq_release
-from utils.data.data import Source
-from utils.errors import UserError
-from utils.reading import matlab
+from gpq.model.backbone import NETWORKS
+from gpq.model.tf1 import tf
+from gpq.utils import files
+from gpq.utils.checkpoints import runs, store, wsdhq_release
+from gpq.utils.data.data import Source
+from gpq.utils.errors import UserError
+from gpq.utils.reading import matlab
 
 OTHER_LABELS = {"pseudo_labels": "pseudo-labels", "soft_labels": "a teacher's probabilities"}  # setting: in words
 

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pydantic
 
-from config import METHODS as KINDS
-from utils import files, settings
-from utils.base_settings import Affects
-from utils.checkpoints import store
-from utils.data.data import Source
-from utils.errors import UserError
-from utils.reading import documents
+from gpq.config import METHODS as KINDS
+from gpq.utils import files, settings
+from gpq.utils.base_settings import Affects
+from gpq.utils.checkpoints import store
+from gpq.utils.data.data import Source
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents
 
 EXAMPLE = "_example.ckpt"  # how what the repository ships is called
 

@@ -6,7 +6,7 @@ number of batches that a normalisation has seen has no counterpart.
 """
 import numpy as np
 
-from utils.checkpoints import torch_files
+from gpq.utils.checkpoints import torch_files
 
 SUFFIX = ".pth"
 SCOPES = {"0": "resnet18", "1": "spq"}

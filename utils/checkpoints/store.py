@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-from model.networks.embeddings import widths
-from model.tf1 import tf
-from utils import files
-from utils.checkpoints import spq_release, wsdhq_release
-from utils.errors import UserError
-from utils.methods import METHODS
+from gpq.model.networks.embeddings import widths
+from gpq.model.tf1 import tf
+from gpq.utils import files
+from gpq.utils.checkpoints import spq_release, wsdhq_release
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
 
 PARTS = (".data-00000-of-00001", ".index")
 OPTIMISER = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import files
-from utils.reading import pickles
+from gpq.utils import files
+from gpq.utils.reading import pickles
 
 ITEM_TYPES = {"DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
               "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",

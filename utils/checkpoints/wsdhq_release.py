@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.errors import UserError
-from utils.reading import documents, pickles
+from gpq.utils import files
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents, pickles
 
 SUFFIX = ".npy"
 SCOPES = {**dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"), "AlexNet"), "fc8": "wsdhq"}

@@ -8,13 +8,13 @@
     python -m utils.data embeddings --features lite2.npy --out=c.npz --protocol=3 --labelled=500    # labels for GPQ
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("utils.data.__main__")
+    from gpq.utils.errors import run
+    run("gpq.utils.data.__main__")
 
-from utils.base_settings import Affects
-from utils.data import joined, sets, splits
-from utils.errors import Parser
-from utils.settings import from_command_line, refuse_idle
+from gpq.utils.base_settings import Affects
+from gpq.utils.data import joined, sets, splits
+from gpq.utils.errors import Parser
+from gpq.utils.settings import from_command_line, refuse_idle
 
 
 def main():

@@ -15,9 +15,9 @@ import numpy as np
 import requests
 from tqdm import tqdm
 
-from utils import files
-from utils.errors import UserError
-from utils.reading import pickles
+from gpq.utils import files
+from gpq.utils.errors import UserError
+from gpq.utils.reading import pickles
 
 
 class Archive(NamedTuple):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data import archives
-from utils.data.data import Data, Source, digest
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.data import archives
+from gpq.utils.data.data import Data, Source, digest
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 SIZE = 170_498_071  # bytes

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.data import archives
-from utils.data.data import Data, Source, digest
-from utils.errors import UserError
-from utils.reading import pickles
+from gpq.utils import files
+from gpq.utils.data import archives
+from gpq.utils.data.data import Data, Source, digest
+from gpq.utils.errors import UserError
+from gpq.utils.reading import pickles
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 SIZE = 169_001_437  # bytes

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data import lazy
-from utils.data.data import Data, Source
-from utils.data.tags.tagging import RawTags
-from utils.errors import UserError
-from utils.reading import documents
+from gpq.utils.data import lazy
+from gpq.utils.data.data import Data, Source
+from gpq.utils.data.tags.tagging import RawTags
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents
 
 COMMONEST = 10  # keywords that are the truth where the others are the tags
 LABELLED = 10  # training pictures of each class whose label may be known

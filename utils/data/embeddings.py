@@ -30,12 +30,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.data import labels as labelling
-from utils.data.data import Data, Source
-from utils.data.tags import tagging
-from utils.errors import UserError
-from utils.reading import arrays, tables
+from gpq.utils import files
+from gpq.utils.data import labels as labelling
+from gpq.utils.data.data import Data, Source
+from gpq.utils.data.tags import tagging
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays, tables
 
 ROLES = ("query", "gallery", "labelled", "unlabelled")
 TAGS = "tags", "tag_vectors", "tag_names"

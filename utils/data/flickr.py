@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.data import image_lists, lazy
-from utils.data.data import Data, Source
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.data import image_lists, lazy
+from gpq.utils.data.data import Data, Source
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 # NUS-WIDE's 21 commonest labels, as the lists order them.
 CONCEPTS = tuple("sky clouds person water animal grass buildings window plants lake ocean road flowers sunset "

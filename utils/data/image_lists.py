@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data import lazy
-from utils.data.data import Data, Source
-from utils.data.tags.tagging import RawTags
-from utils.errors import UserError
-from utils.reading import documents
+from gpq.utils.data import lazy
+from gpq.utils.data.data import Data, Source
+from gpq.utils.data.tags.tagging import RawTags
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents
 
 ELSEWHERE = "set data_dir to another folder"
 RAW = {"flickr25k": "common_tags.txt", "nus-wide": "TagList1k.txt"}

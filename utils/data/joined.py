@@ -1,9 +1,9 @@
 """Features of a data set's images, by one or several models, as a file of embeddings."""
 import numpy as np
 
-from utils import files
-from utils.data.embeddings import ROLES, TAGS, read_vectors
-from utils.errors import UserError
+from gpq.utils import files
+from gpq.utils.data.embeddings import ROLES, TAGS, read_vectors
+from gpq.utils.errors import UserError
 
 
 def join(paths):

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 
-from utils.data import cifar10
-from utils.data.tags.merging import Thresholds
-from utils.data.tags.tagging import RawTags
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.data import cifar10
+from gpq.utils.data.tags.merging import Thresholds
+from gpq.utils.data.tags.tagging import RawTags
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 # The terms of five or more training images, and GloVe's vectors of their words.
 TABLE = cifar10.HOME / "keywords_glove50.npz"

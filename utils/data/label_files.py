@@ -1,6 +1,6 @@
 """Files of labels that another network gave, beside the data's own."""
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 
 def teachers_features(path):

@@ -1,7 +1,7 @@
 """Labels of many classes as numbers, where a table of who has which would not fit into memory."""
 import numpy as np
 
-from utils.errors import UserError
+from gpq.utils.errors import UserError
 
 LARGEST, MOST = 2 ** 30, 2 ** 28  # bytes of a table, classes
 

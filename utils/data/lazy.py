@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from utils import files
-from utils.data import pictures
-from utils.errors import UserError
-from utils.reading.pictures import check, cropped, squashed
+from gpq.utils import files
+from gpq.utils.data import pictures
+from gpq.utils.errors import UserError
+from gpq.utils.reading.pictures import check, cropped, squashed
 
 decode = squashed  # how the published data sets' pictures are brought to a square
 

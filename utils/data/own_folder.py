@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data import embeddings, lazy, pictures
-from utils.data.data import Data, Source
-from utils.data.tags.tagging import RawTags
-from utils.errors import UserError
-from utils.reading.pictures import cropped
+from gpq.utils.data import embeddings, lazy, pictures
+from gpq.utils.data.data import Data, Source
+from gpq.utils.data.tags.tagging import RawTags
+from gpq.utils.errors import UserError
+from gpq.utils.reading.pictures import cropped
 
 UNLABELLED = "unlabelled"
 SPLIT = "query", "labelled", UNLABELLED, "validation"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.errors import UserError
-from utils.reading import arrays, tables
-from utils.reading.pictures import WRONG, cropped, read  # noqa: F401
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays, tables
+from gpq.utils.reading.pictures import WRONG, cropped, read  # noqa: F401
 
 OTHERS = {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".raf", ".svg"}  # Pillow may lack
 

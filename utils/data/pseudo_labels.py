@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from utils.data import label_files, splits
-from utils.errors import UserError
+from gpq.utils.data import label_files, splits
+from gpq.utils.errors import UserError
 
 INVERSE_REGULARISATION = 0.02  # scikit-learn's C: of 0.003 to 0.1, 0.01 and 0.03 were best on held-back images
 

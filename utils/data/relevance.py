@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 
-from utils.data import cifar10
-from utils.data.labels import ClassNumbers
-from utils.errors import UserError
-from utils.reading import matlab
+from gpq.utils.data import cifar10
+from gpq.utils.data.labels import ClassNumbers
+from gpq.utils.errors import UserError
+from gpq.utils.reading import matlab
 
 
 def sharing(wanted, has):

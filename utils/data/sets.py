@@ -3,12 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from utils import files
-from utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, lazy, own_folder
-from utils.data.pictures import tell
-from utils.data.tags import tagging
-from utils.errors import UserError
-from utils.reading.pictures import cropped, squashed
+from gpq.utils import files
+from gpq.utils.data import cifar10, cifar100, corel5k, embeddings, flickr, image_lists, keywords, lazy, own_folder
+from gpq.utils.data.pictures import tell
+from gpq.utils.data.tags import tagging
+from gpq.utils.errors import UserError
+from gpq.utils.reading.pictures import cropped, squashed
 
 
 class DataSet(NamedTuple):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.data import label_files
-from utils.errors import UserError
+from gpq.utils.data import label_files
+from gpq.utils.errors import UserError
 
 ENOUGH = 20  # images that a teacher's class is the likeliest of, or F does not learn it
 MOST = 256  # classes that a code of one byte tells apart

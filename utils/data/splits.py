@@ -3,8 +3,8 @@ import os
 
 import numpy as np
 
-from utils.data.labels import ClassNumbers
-from utils.errors import UserError
+from gpq.utils.data.labels import ClassNumbers
+from gpq.utils.errors import UserError
 
 
 def known_classes(data):

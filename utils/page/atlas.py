@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.errors import UserError
-from utils.paper import tsne
-from utils.reading import arrays
-from utils.retrieval.database import reconstruct
-from utils.retrieval.search import distinct
+from gpq.utils import files
+from gpq.utils.errors import UserError
+from gpq.utils.paper import tsne
+from gpq.utils.reading import arrays
+from gpq.utils.retrieval.database import reconstruct
+from gpq.utils.retrieval.search import distinct
 
 SHOWN = 3000  # pictures on the map, spread evenly over the gallery
 

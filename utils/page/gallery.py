@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from utils.data import pictures, relevance
-from utils.data.data import Data
-from utils.errors import UserError
-from utils.reading.pictures import cropped, uploaded
-from utils.retrieval import search
-from utils.retrieval.database import Database
+from gpq.utils.data import pictures, relevance
+from gpq.utils.data.data import Data
+from gpq.utils.errors import UserError
+from gpq.utils.reading.pictures import cropped, uploaded
+from gpq.utils.retrieval import search
+from gpq.utils.retrieval.database import Database
 
 MOST = 60  # pictures in an answer
 DECODERS = ThreadPoolExecutor(2)  # pictures decoded at once; that it is always the same threads keeps the heap small

@@ -21,11 +21,11 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from utils import figures
-from utils.errors import UserError
-from utils.page import gallery as asking
-from utils.page.atlas import atlas
-from utils.page.gallery import Gallery
+from gpq.utils import figures
+from gpq.utils.errors import UserError
+from gpq.utils.page import gallery as asking
+from gpq.utils.page.atlas import atlas
+from gpq.utils.page.gallery import Gallery
 
 __all__ = ["Gallery", "application", "listen", "serve", "server"]
 MOST_BYTES = 10 * 2**20  # of an uploaded file

@@ -1,10 +1,10 @@
 """A grid of runs, {(row, column): [report.Shown]}, as pictures; each returns further lines of Markdown."""
 import numpy as np
 
-from utils import figures
-from utils.checkpoints.runs import finished
-from utils.paper import report, tsne
-from utils.paper.figure_data import class_features, sub_space
+from gpq.utils import figures
+from gpq.utils.checkpoints.runs import finished
+from gpq.utils.paper import report, tsne
+from gpq.utils.paper.figure_data import class_features, sub_space
 
 
 def average(courses):

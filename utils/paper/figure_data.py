@@ -2,13 +2,13 @@
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from model.tf1 import tf
-from utils.checkpoints import machine
-from utils.data import sets
-from utils.methods import METHODS
-from utils.retrieval.encoder import Encoder
-from utils.training import task as tasks
-from utils.training.folder import initialise
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import machine
+from gpq.utils.data import sets
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.training import task as tasks
+from gpq.utils.training.folder import initialise
 
 
 def class_features(config, checkpoint, each):

@@ -9,10 +9,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from config import Config
-from utils import files
-from utils.paper import runs
-from utils.paper.experiment import METHODS, SHARED
+from gpq.config import Config
+from gpq.utils import files
+from gpq.utils.paper import runs
+from gpq.utils.paper.experiment import METHODS, SHARED
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 

@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 import pydantic
 
-from config import METHODS as KINDS
-from config import Config
-from model.backbone import NETWORKS
-from utils import files, methods
-from utils.base_settings import Affects
-from utils.checkpoints import pretrained
-from utils.data import image_lists, sets
-from utils.data.data import Source
-from utils.errors import UserError
-from utils.reading import documents
-from utils.settings import before
-from utils.training.logs import scalars
+from gpq.config import METHODS as KINDS
+from gpq.config import Config
+from gpq.model.backbone import NETWORKS
+from gpq.utils import files, methods
+from gpq.utils.base_settings import Affects
+from gpq.utils.checkpoints import pretrained
+from gpq.utils.data import image_lists, sets
+from gpq.utils.data.data import Source
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents
+from gpq.utils.settings import before
+from gpq.utils.training.logs import scalars
 
 FILES = "ImagNet_pretrained_path", "embeddings"  # settings whose files count, and not their names
 POINTS = 60  # of a curve

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.errors import UserError
+from gpq.utils import files
+from gpq.utils.errors import UserError
 
 KINDS = {"bool": "b", "int": "iu", "float": "f", "str": "U", "record": "V"}
 MAGIC, ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")

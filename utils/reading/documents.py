@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pydantic
 
-from utils import files
+from gpq.utils import files
 
 _adapter = functools.cache(pydantic.TypeAdapter)
 LARGEST = 2 ** 24  # bytes of JSON

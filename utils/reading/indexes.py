@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import files
+from gpq.utils import files
 
 KINDS = {"IxPq": "IndexPQ", "IxRq": "IndexResidualQuantizer", "IxLS": "IndexLocalSearchQuantizer",
          "IBxF": "IndexBinaryFlat"}

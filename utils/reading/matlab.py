@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import scipy.sparse
 
-from utils import files
+from gpq.utils import files
 
 MATRIX, PACKED = 14, 15  # kinds of a file's parts
 ELEMENTS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

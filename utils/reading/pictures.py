@@ -6,8 +6,8 @@ a sentence of it by `files.opened`.
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from utils import files
-from utils.errors import UserError
+from gpq.utils import files
+from gpq.utils.errors import UserError
 
 FORMATS = "JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"  # that Pillow decodes by itself; EPS starts another program
 MOST_PIXELS = 50_000_000, 16_000_000  # of an upload: a JPEG that can be decoded at reduced size, and any other

@@ -8,8 +8,8 @@ import io
 import math
 from pathlib import Path
 
-from utils import files
-from utils.errors import UserError
+from gpq.utils import files
+from gpq.utils.errors import UserError
 
 COLUMNS = "path", "label", "tags", "split"
 BETWEEN = ";"  # words in a cell

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.data import lazy
-from utils.errors import UserError
-from utils.reading import arrays, documents
+from gpq.utils import files
+from gpq.utils.data import lazy
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays, documents
 
 CHUNK = 2 ** 22  # bytes that are digested at once
 

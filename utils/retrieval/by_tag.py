@@ -4,9 +4,9 @@ import textwrap
 
 import numpy as np
 
-from utils.data import relevance, sets, splits
-from utils.errors import UserError
-from utils.methods import METHODS
+from gpq.utils.data import relevance, sets, splits
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
 
 WIDTH = 20  # letters of tags below an image
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from config import METHODS
-from model.tf1 import tf
-from utils import files
-from utils.checkpoints import machine
-from utils.data import lazy, pictures, sets
-from utils.errors import UserError
-from utils.reading import arrays, documents, tables
-from utils.retrieval.database import Database, pack, unpack, word_bits
-from utils.retrieval.encoder import Encoder, made_by, made_of
-from utils.retrieval.search import search
+from gpq.config import METHODS
+from gpq.model.tf1 import tf
+from gpq.utils import files
+from gpq.utils.checkpoints import machine
+from gpq.utils.data import lazy, pictures, sets
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays, documents, tables
+from gpq.utils.retrieval.database import Database, pack, unpack, word_bits
+from gpq.utils.retrieval.encoder import Encoder, made_by, made_of
+from gpq.utils.retrieval.search import search
 
 HEAD, FEWEST, MOST = "database.npz", 256, 65536  # a file has a hundredth of the pictures, but no fewer and no more
 CODE = str(Path(__file__).resolve().parents[2])  # where workers find `utils`; each has one core

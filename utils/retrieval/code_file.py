@@ -3,8 +3,8 @@ import sys
 
 import numpy as np
 
-from utils.data import lazy
-from utils.retrieval import block_file
+from gpq.utils.data import lazy
+from gpq.utils.retrieval import block_file
 
 
 def kept(path, encoder, images, made_of):

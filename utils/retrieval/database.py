@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 import pydantic
 
-from config import METHODS
-from utils import files
-from utils.data import labels as labelling
-from utils.reading import arrays, documents
-from utils.retrieval.search import DISTANCES, Gallery, check_finite, distinct, named
+from gpq.config import METHODS
+from gpq.utils import files
+from gpq.utils.data import labels as labelling
+from gpq.utils.reading import arrays, documents
+from gpq.utils.retrieval.search import DISTANCES, Gallery, check_finite, distinct, named
 
 FORMS = {"packed_codes": "uint8 [N, B]", "codebooks": "float32 [M, K, d]", "made_of": "str []",
          "labels?": "int [N] or bool [N, L]", "names?": "str [N]", "distance?": "str []", "added?": "bool []",

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from model.networks.convolution import DIRECT
-from model.tf1 import tf
-from utils import files
-from utils.base_settings import Affects
-from utils.checkpoints import store
-from utils.data import sets
-from utils.errors import UserError
-from utils.methods import METHODS
-from utils.reading.pictures import squashed
-from utils.retrieval.database import Database
+from gpq.model.networks.convolution import DIRECT
+from gpq.model.tf1 import tf
+from gpq.utils import files
+from gpq.utils.base_settings import Affects
+from gpq.utils.checkpoints import store
+from gpq.utils.data import sets
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
+from gpq.utils.reading.pictures import squashed
+from gpq.utils.retrieval.database import Database
 
 SMALL, PICTURES, VECTORS = 250, 32, 4096  # in a batch; small are pictures of up to 32 pixels a side
 PINNED = "checkpoint", "data", "prepared"  # what every database says of what made it, of any age

@@ -3,13 +3,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.tf1 import tf
-from utils.checkpoints import machine
-from utils.data import relevance, sets, splits
-from utils.methods import METHODS
-from utils.retrieval import metrics
-from utils.retrieval.database import reconstruct
-from utils.retrieval.encoder import Encoder
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import machine
+from gpq.utils.data import relevance, sets, splits
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval import metrics
+from gpq.utils.retrieval.database import reconstruct
+from gpq.utils.retrieval.encoder import Encoder
 
 RANKS = np.unique(np.geomspace(1, 54000, 60).astype(int))
 

@@ -9,18 +9,18 @@ product or squared distance; added ones by inner product (WSDHQ, WDHT) an IndexR
 they are the IVF index of the same codes, which is not read back.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("utils.retrieval.faiss")
+    from gpq.utils.errors import run
+    run("gpq.utils.retrieval.faiss")
 
 import dataclasses
 
 import faiss
 import numpy as np
 
-from utils import files
-from utils.errors import Parser, UserError
-from utils.reading import indexes
-from utils.retrieval.database import Database, pack, reconstruct, unpack
+from gpq.utils import files
+from gpq.utils.errors import Parser, UserError
+from gpq.utils.reading import indexes
+from gpq.utils.retrieval.database import Database, pack, reconstruct, unpack
 
 NIBBLE = 4  # bits of a word where a binary index is all that is known
 

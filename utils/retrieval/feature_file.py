@@ -2,12 +2,12 @@
 [N, D] that is never held in memory, see `block_file`. D is `pretrained_dim` of the network's row: 1280, or 512."""
 import numpy as np
 
-from model.backbone import NETWORKS, Backbone
-from model.tf1 import tf
-from utils.checkpoints import imagenet, machine
-from utils.errors import UserError
-from utils.retrieval import block_file
-from utils.retrieval.encoder import by_batch
+from gpq.model.backbone import NETWORKS, Backbone
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import imagenet, machine
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import block_file
+from gpq.utils.retrieval.encoder import by_batch
 
 BLOCK = 32  # images of 224 x 224: a batch, and what a cut loses at most
 

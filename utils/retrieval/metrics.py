@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
-from utils.retrieval import search
+from gpq.utils.retrieval import search
 
 
 def mean(precisions):

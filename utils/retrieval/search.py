@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from utils.errors import UserError
+from gpq.utils.errors import UserError
 
 BLOCK = 2**24  # distances in a block (64 MiB of float32)
 TILE = 2**14  # vectors that `search` takes at once at least, so that they stay in the processor's cache

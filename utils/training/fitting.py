@@ -2,11 +2,11 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.errors import UserError
-from utils.methods import METHODS
-from utils.retrieval.encoder import Encoder, batch_of, by_batch
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval.encoder import Encoder, batch_of, by_batch
 
 
 class Fitting:

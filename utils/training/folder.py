@@ -5,12 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-from model.backbone import NETWORKS
-from model.tf1 import tf
-from utils import files
-from utils.base_settings import Affects
-from utils.checkpoints import imagenet, machine, pretrained, runs, store
-from utils.errors import UserError
+from gpq.model.backbone import NETWORKS
+from gpq.model.tf1 import tf
+from gpq.utils import files
+from gpq.utils.base_settings import Affects
+from gpq.utils.checkpoints import imagenet, machine, pretrained, runs, store
+from gpq.utils.errors import UserError
 
 RESUMED = Affects.DATA | Affects.TRAINING | Affects.MODEL | Affects.CODES  # what a training goes on with
 

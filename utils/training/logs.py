@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.tf1 import tf
-from utils import errors
+from gpq.model.tf1 import tf
+from gpq.utils import errors
 
 
 @contextlib.contextmanager

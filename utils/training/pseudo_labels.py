@@ -9,14 +9,14 @@ and its probability. The features, float [N, D], are of the data set's images in
 --eval_term asks for held-back images, the regression does not see them either.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("utils.training.pseudo_labels")
+    from gpq.utils.errors import run
+    run("gpq.utils.training.pseudo_labels")
 
 import numpy as np
 
-from utils import files, settings
-from utils.base_settings import Affects, Own, PathText
-from utils.data import label_files, pseudo_labels, sets, splits
+from gpq.utils import files, settings
+from gpq.utils.base_settings import Affects, Own, PathText
+from gpq.utils.data import label_files, pseudo_labels, sets, splits
 
 
 class Options(Own):

@@ -8,19 +8,19 @@ No label is read. The features, float [N, 1280], are of the data set's images in
 last line printed says what n_CLASSES is.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("utils.training.soft_labels")
+    from gpq.utils.errors import run
+    run("gpq.utils.training.soft_labels")
 
 from typing import Literal
 
 import numpy as np
 from pydantic import PositiveFloat
 
-from utils import files, settings
-from utils.base_settings import Affects, Own, PathText
-from utils.checkpoints import imagenet
-from utils.data import label_files, sets, soft_labels
-from utils.errors import UserError
+from gpq.utils import files, settings
+from gpq.utils.base_settings import Affects, Own, PathText
+from gpq.utils.checkpoints import imagenet
+from gpq.utils.data import label_files, sets, soft_labels
+from gpq.utils.errors import UserError
 
 
 class Options(Own):

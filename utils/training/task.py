@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.tf1 import tf
-from model.training import Batch
-from utils.data import batches, pseudo_labels, sets, soft_labels, splits
-from utils.data.data import digest
-from utils.errors import UserError
-from utils.methods import METHODS
-from utils.retrieval import feature_file
-from utils.retrieval.encoder import Encoder
-from utils.retrieval.evaluation import MEASURES
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
+from gpq.utils.data import batches, pseudo_labels, sets, soft_labels, splits
+from gpq.utils.data.data import digest
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval import feature_file
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.retrieval.evaluation import MEASURES
 
 
 class Task:

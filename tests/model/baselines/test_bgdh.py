@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from model.baselines import bgdh
-from model.tf1 import tf
+from gpq.model.baselines import bgdh
+from gpq.model.tf1 import tf
 
 GENERATOR = np.random.default_rng(0)
 

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
-import config
-from model.baselines import dqn, dtq, pairs, pqn, subic
-from model.tf1 import tf
-from model.training import Batch
-from utils.methods import METHODS
+from gpq import config
+from gpq.model.baselines import dqn, dtq, pairs, pqn, subic
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
+from gpq.utils.methods import METHODS
 
 B, D, L, BITS = 7, 6, 3, 12
 METHOD = ("pqn", "subic", "dqn", "dtq")

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from model.baselines import hamming
-from utils.data.relevance import SharedLabels
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database
+from gpq.model.baselines import hamming
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.retrieval import metrics, search
+from gpq.utils.retrieval.database import Database
 
 
 def coded(compute, bits):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model.baselines import pairs
+from gpq.model.baselines import pairs
 
 GENERATOR = np.random.default_rng(0)
 H, LABELS = GENERATOR.random((9, 4), np.float32), GENERATOR.random((9, 3)) < 0.4

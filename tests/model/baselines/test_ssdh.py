@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from model.baselines import ssdh
-from model.tf1 import tf
+from gpq.model.baselines import ssdh
+from gpq.model.tf1 import tf
 
 
 def test_far_ranks_and_margin():

@@ -5,13 +5,13 @@ Three labelled vectors, two of one class, leave nothing of the triplets to chanc
 import numpy as np
 import pytest
 
-import config
-from model.baselines import bgdh, ssdh
-from model.networks.embeddings import SCOPE, unit_scale
-from model.tf1 import tf
-from model.training import Batch
-from utils.checkpoints.store import assign
-from utils.methods import METHODS
+from gpq import config
+from gpq.model.baselines import bgdh, ssdh
+from gpq.model.networks.embeddings import SCOPE, unit_scale
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
+from gpq.utils.checkpoints.store import assign
+from gpq.utils.methods import METHODS
 
 BITS, C, M = 8, 3, 2
 LABELS = np.eye(C, dtype=bool)[[0, 0, 1]]

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import WSDHQ
-from model.fitting import additive
-from utils.errors import UserError
+from gpq.config import WSDHQ
+from gpq.model.fitting import additive
+from gpq.utils.errors import UserError
 
 N, D, M, K = 40, 6, 3, 8
 

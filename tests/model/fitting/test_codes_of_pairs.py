@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from model.fitting import similarity
+from gpq.model.fitting import similarity
 
 
 def dense(labels, n_bits, seed, sweeps):

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from model.fitting import hashing
-from model.fitting.projections import pca
-from utils.errors import UserError
+from gpq.model.fitting import hashing
+from gpq.model.fitting.projections import pca
+from gpq.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

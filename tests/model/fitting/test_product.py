@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-import config
-from model.baselines import shallow
-from model.fitting import product
-from model.fitting.projections import balanced_axes, eigenvalue_allocation
-from model.tf1 import tf
-from utils.data.relevance import SharedLabels
-from utils.methods import METHODS
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database, reconstruct
+from gpq import config
+from gpq.model.baselines import shallow
+from gpq.model.fitting import product
+from gpq.model.fitting.projections import balanced_axes, eigenvalue_allocation
+from gpq.model.tf1 import tf
+from gpq.utils.data.relevance import SharedLabels
+from gpq.utils.methods import METHODS
+from gpq.utils.retrieval import metrics, search
+from gpq.utils.retrieval.database import Database, reconstruct
 
 
 @pytest.fixture(autouse=True)

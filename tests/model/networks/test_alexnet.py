@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config import WSDHQ
-from model import augmentation
-from model.backbone import Backbone
-from model.networks import alexnet, layers
-from model.tf1 import tf
-from utils.checkpoints import wsdhq_release
+from gpq.config import WSDHQ
+from gpq.model import augmentation
+from gpq.model.backbone import Backbone
+from gpq.model.networks import alexnet, layers
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import wsdhq_release
 
 KERNELS = {"conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256), "conv3": (3, 3, 256, 384), "conv4": (3, 3, 192, 384),
            "conv5": (3, 3, 192, 256), "fc6": (9216, 4096), "fc7": (4096, 4096), "dense": (4096, 300)}

@@ -2,12 +2,12 @@
 import numpy as np
 import pytest
 
-from config import GPQ
-from model.backbone import Backbone
-from model.gpq import GPQ as Method
-from model.networks.convolution import Direct, Winograd, fastest, winograd
-from model.tf1 import tf
-from model.training import Batch
+from gpq.config import GPQ
+from gpq.model.backbone import Backbone
+from gpq.model.gpq import GPQ as Method
+from gpq.model.networks.convolution import Direct, Winograd, fastest, winograd
+from gpq.model.tf1 import tf
+from gpq.model.training import Batch
 
 
 def leave(y):

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from config import GPQ
-from model.augmentation import view_of_vectors
-from model.backbone import Backbone
-from model.networks.embeddings import unit_scale, widths
-from model.networks.layers import dropout
-from model.tf1 import tf
+from gpq.config import GPQ
+from gpq.model.augmentation import view_of_vectors
+from gpq.model.backbone import Backbone
+from gpq.model.networks.embeddings import unit_scale, widths
+from gpq.model.networks.layers import dropout
+from gpq.model.tf1 import tf
 
 B, D = 400, 24
 

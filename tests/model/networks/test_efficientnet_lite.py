@@ -6,12 +6,12 @@ from conftest import DATA
 from numpy.lib.stride_tricks import sliding_window_view
 from xla import under_xla
 
-from config import GPQ
-from model.backbone import Backbone
-from model.networks import efficientnet_lite, layers
-from model.tf1 import tf
-from utils.checkpoints import imagenet
-from utils.errors import UserError
+from gpq.config import GPQ
+from gpq.model.backbone import Backbone
+from gpq.model.networks import efficientnet_lite, layers
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import imagenet
+from gpq.utils.errors import UserError
 
 VARIANTS = (0, 1, 2)
 PARAMETERS = (4_652_008, 5_416_680, 6_092_072)  # of the published models, 4.7, 5.4 and 6.1 million

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import DATA, arrays
 
-from config import GPQ
-from model.backbone import Backbone
-from model.networks import gist
+from gpq.config import GPQ
+from gpq.model.backbone import Backbone
+from gpq.model.networks import gist
 
 F = Backbone(GPQ(backbone="gist"))
 

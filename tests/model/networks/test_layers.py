@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from xla import under_xla
 
-from model.networks import layers
-from model.tf1 import tf
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
 
 B, SIZE, IN, OUT = 3, 5, 2, 4
 EPSILON, DECAY = 1e-3, 0.9

@@ -4,10 +4,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from config import Pretraining
-from model import classifier
-from model.tf1 import tf
-from utils.checkpoints import machine
+from gpq.config import Pretraining
+from gpq.model import classifier
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import machine
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from config import GPQ
-from model import gpq
-from model.networks import layers
-from model.tf1 import tf
-from utils.checkpoints import pretrained
-from utils.errors import UserError
+from gpq.config import GPQ
+from gpq.model import gpq
+from gpq.model.networks import layers
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import pretrained
+from gpq.utils.errors import UserError
 
 CONFIG = GPQ(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
 

@@ -8,13 +8,13 @@ from conftest import ROOT
 from damage import mutations, sentence
 from trained import SAMPLE, Options, leave_checkpoint, searching
 
-import Demo
-from config import GPQ, PQ, SPQ, WSDHQ, Classifier
-from utils.checkpoints import pretrained, runs, store
-from utils.checkpoints.runs import check_source, chosen, epochs_of, finished, newest
-from utils.errors import UserError
-from utils.retrieval.encoder import made_of
-from utils.settings import from_command_line
+from gpq import Demo
+from gpq.config import GPQ, PQ, SPQ, WSDHQ, Classifier
+from gpq.utils.checkpoints import pretrained, runs, store
+from gpq.utils.checkpoints.runs import check_source, chosen, epochs_of, finished, newest
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval.encoder import made_of
+from gpq.utils.settings import from_command_line
 
 GOOD = json.loads((ROOT / "models" / "48bits_example.ckpt.json").read_text())
 

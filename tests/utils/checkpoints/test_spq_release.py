@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from conftest import DATA, ROOT, arrays
 
-import Demo
-import encode
-from config import GPQ, SPQ, Classifier
-from model import spq
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.errors import UserError
-from utils.retrieval.encoder import Encoder
+from gpq import Demo, encode
+from gpq.config import GPQ, SPQ, Classifier
+from gpq.model import spq
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval.encoder import Encoder
 
 RELEASED = DATA / "spq_release.pth"  # torch.save by PyTorch 2.13, made by benchmarks/torch_spq_checkpoint.py
 BLOCKS = [f"layer{stage}/{number}" for stage in range(1, 5) for number in range(2)]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config import GPQ
-from model.tf1 import tf
-from utils.checkpoints import store
-from utils.errors import UserError
+from gpq.config import GPQ
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import store
+from gpq.utils.errors import UserError
 
 CONFIG = GPQ(n_book=3, len_code=4, bn_word=2, n_CLASSES=5)
 DATA, INDEX = store.PARTS

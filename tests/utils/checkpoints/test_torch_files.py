@@ -11,8 +11,8 @@ import pytest
 from conftest import DATA, ROOT
 from forgery import ATTACKS, Executes
 
-from utils.checkpoints import torch_files
-from utils.errors import UserError
+from gpq.utils.checkpoints import torch_files
+from gpq.utils.errors import UserError
 
 FILES = ("torch_stream.pt", "torch_zip.pt")  # torch.save of the same content by PyTorch 2.13, in its two formats
 GRID = np.arange(24, dtype=np.float32).reshape(4, 6)
@@ -123,7 +123,7 @@ def test_reads_what_pytorch_wrote(name):
 
 
 def test_needs_no_pytorch():
-    code = (f"import sys; from utils.checkpoints import torch_files; torch_files.read({str(DATA / FILES[0])!r}); "
+    code = (f"import sys; from gpq.utils.checkpoints import torch_files; torch_files.read({str(DATA / FILES[0])!r}); "
             "sys.exit('torch' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 

@@ -9,12 +9,12 @@ import pytest
 from conftest import ROOT
 from made_up_pictures import lists
 
-from config import WSDHQ
-from model.tf1 import tf
-from utils.checkpoints import pretrained, store, wsdhq_release
-from utils.errors import UserError
-from utils.methods import METHODS
-from utils.settings import from_command_line
+from gpq.config import WSDHQ
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import pretrained, store, wsdhq_release
+from gpq.utils.errors import UserError
+from gpq.utils.methods import METHODS
+from gpq.utils.settings import from_command_line
 
 
 def released(generator, trained=True):

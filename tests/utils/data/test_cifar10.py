@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from split_rule import FULL, ORDER, ROLES, SAMPLE, at, needs_full, published_roles
 
-from utils.data import cifar10
-from utils.errors import UserError
+from gpq.utils.data import cifar10
+from gpq.utils.errors import UserError
 
 
 def test_sample_is_every_tenth_image_of_each_role_of_the_full_split(sample):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from forgery import ATTACKS, batch_bytes, meta, published, rewrite
 
-from utils.data import cifar10, cifar100
-from utils.errors import UserError
+from gpq.utils.data import cifar10, cifar100
+from gpq.utils.errors import UserError
 
 FULL = os.environ.get("CIFAR100_DIR")
 FOLDER = "cifar-100-python"

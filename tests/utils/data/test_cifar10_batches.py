@@ -8,8 +8,8 @@ import pytest
 from forgery import ATTACKS, Executes, rewrite
 from split_rule import SAMPLE
 
-from utils.data import cifar10
-from utils.errors import UserError
+from gpq.utils.data import cifar10
+from gpq.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

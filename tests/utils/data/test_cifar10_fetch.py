@@ -9,8 +9,8 @@ import forgery
 import pytest
 from split_rule import SAMPLE
 
-from utils.data import cifar10
-from utils.errors import UserError
+from gpq.utils.data import cifar10
+from gpq.utils.errors import UserError
 
 FILES = {name: os.urandom(30_000) for name in (*cifar10.BATCHES, "batches.meta", "readme.html")}
 tar = functools.partial(forgery.tar, "cifar-10-batches-py", FILES)

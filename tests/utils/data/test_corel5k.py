@@ -4,11 +4,11 @@ import pytest
 from made_up_pictures import corel
 from published import folder
 
-from config import WSDHQ
-from utils.data import corel5k, sets
-from utils.data.tags import __main__ as command
-from utils.data.tags import merging
-from utils.errors import UserError
+from gpq.config import WSDHQ
+from gpq.utils.data import corel5k, sets
+from gpq.utils.data.tags import __main__ as command
+from gpq.utils.data.tags import merging
+from gpq.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from config import GPQ
-from utils.data import embeddings, pictures, sets
-from utils.errors import UserError
-from utils.training import task as tasks
+from gpq.config import GPQ
+from gpq.utils.data import embeddings, pictures, sets
+from gpq.utils.errors import UserError
+from gpq.utils.training import task as tasks
 
 N = 300
 PARTS = {"query": np.arange(0, 30), "labelled": np.arange(30, 130), "unlabelled": np.arange(130, 300),

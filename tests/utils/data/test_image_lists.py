@@ -4,10 +4,10 @@ import pytest
 from made_up_pictures import jpeg, lists
 from published import folder
 
-from config import WSDHQ
-from utils.data import flickr, sets
-from utils.errors import UserError
-from utils.training.task import Task
+from gpq.config import WSDHQ
+from gpq.utils.data import flickr, sets
+from gpq.utils.errors import UserError
+from gpq.utils.training.task import Task
 
 
 def config(root, **settings):

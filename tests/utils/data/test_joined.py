@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from split_rule import SAMPLE
 
-from utils.data import __main__ as command
-from utils.data import cifar10, embeddings, joined
-from utils.errors import UserError
+from gpq.utils.data import __main__ as command
+from gpq.utils.data import cifar10, embeddings, joined
+from gpq.utils.errors import UserError
 
 
 @pytest.fixture

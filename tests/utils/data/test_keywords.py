@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from config import GPQ, WSDHQ
-from utils.data import keywords, sets
-from utils.data.tags import tagging
-from utils.errors import UserError
+from gpq.config import GPQ, WSDHQ
+from gpq.utils.data import keywords, sets
+from gpq.utils.data.tags import tagging
+from gpq.utils.errors import UserError
 
 
 def test_the_samples_tags():

@@ -3,8 +3,8 @@ import made_up
 import numpy as np
 import pytest
 
-from utils.data import embeddings, labels, relevance, splits
-from utils.errors import UserError
+from gpq.utils.data import embeddings, labels, relevance, splits
+from gpq.utils.errors import UserError
 
 NUMBERS = np.array([3, -1, 0, 3, 2, 2, -1, 0])
 

@@ -6,8 +6,8 @@ import pytest
 from made_up_pictures import jpeg
 from PIL import Image
 
-from utils.data import lazy
-from utils.errors import UserError
+from gpq.utils.data import lazy
+from gpq.utils.errors import UserError
 
 
 def png(pixels):

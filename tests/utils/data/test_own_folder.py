@@ -9,13 +9,13 @@ import pytest
 from made_up_pictures import jpeg
 from pyarrow import parquet
 
-import train
-from utils.data import embeddings, lazy, own_folder, pictures
-from utils.errors import UserError
-from utils.reading import tables
-from utils.retrieval import evaluation
-from utils.settings import from_command_line
-from utils.training.task import Task
+from gpq import train
+from gpq.utils.data import embeddings, lazy, own_folder, pictures
+from gpq.utils.errors import UserError
+from gpq.utils.reading import tables
+from gpq.utils.retrieval import evaluation
+from gpq.utils.settings import from_command_line
+from gpq.utils.training.task import Task
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import Demo
-from utils import figures
-from utils.data import lazy, pictures
-from utils.errors import UserError
+from gpq import Demo
+from gpq.utils import figures
+from gpq.utils.data import lazy, pictures
+from gpq.utils.errors import UserError
 
 
 def test_what_is_no_picture_is_said(tmp_path):

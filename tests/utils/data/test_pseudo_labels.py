@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from config import GPQ
-from utils.data import cifar10, pseudo_labels, splits
-from utils.errors import UserError
-from utils.training import pseudo_labels as command
-from utils.training.task import Task
+from gpq.config import GPQ
+from gpq.utils.data import cifar10, pseudo_labels, splits
+from gpq.utils.errors import UserError
+from gpq.utils.training import pseudo_labels as command
+from gpq.utils.training.task import Task
 
 SAMPLE = ROOT / "cifar10" / "sample"
 

@@ -8,12 +8,12 @@ import pytest
 from forgery import batch_bytes, published
 from split_rule import ORDER, SAMPLE
 
-import encode
-from utils.data import __main__ as command
-from utils.data import cifar10, sets
-from utils.data.pictures import tell
-from utils.errors import UserError
-from utils.settings import from_command_line
+from gpq import encode
+from gpq.utils.data import __main__ as command
+from gpq.utils.data import cifar10, sets
+from gpq.utils.data.pictures import tell
+from gpq.utils.errors import UserError
+from gpq.utils.settings import from_command_line
 
 
 def test_cifar10_by_its_settings():
@@ -48,9 +48,9 @@ def test_what_a_command_line_asks_for(monkeypatch, arguments, wanted):
 def test_command_ends_in_one_sentence(tmp_path, arguments, monkeypatch, capsys):
     (tmp_path / "f").write_text("")
     monkeypatch.chdir(cifar10.HOME.parent)
-    monkeypatch.setattr(sys, "argv", ["utils.data", *arguments.format(tmp_path).split()])
+    monkeypatch.setattr(sys, "argv", ["gpq.utils.data", *arguments.format(tmp_path).split()])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("utils.data", run_name="__main__")
+        runpy.run_module("gpq.utils.data", run_name="__main__")
     said = capsys.readouterr().err
     assert ended.value.code == 2 and said.count("\n") == 1
     assert "Cannot write" in said

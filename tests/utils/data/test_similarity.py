@@ -4,9 +4,9 @@ import pytest
 import scipy.sparse
 from split_rule import SAMPLE, at, needs_full, published_roles
 
-from utils.data import cifar10
-from utils.data.relevance import similarity
-from utils.errors import UserError
+from gpq.utils.data import cifar10
+from gpq.utils.data.relevance import similarity
+from gpq.utils.errors import UserError
 
 
 def as_array(relevant):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from config import Pretraining
-from model import losses
-from model.tf1 import tf
-from utils import settings
-from utils.checkpoints import imagenet
-from utils.data import cifar10, soft_labels
-from utils.errors import UserError
-from utils.training import soft_labels as command
-from utils.training.task import Task
+from gpq.config import Pretraining
+from gpq.model import losses
+from gpq.model.tf1 import tf
+from gpq.utils import settings
+from gpq.utils.checkpoints import imagenet
+from gpq.utils.data import cifar10, soft_labels
+from gpq.utils.errors import UserError
+from gpq.utils.training import soft_labels as command
+from gpq.utils.training.task import Task
 
 SAMPLE = ROOT / "cifar10" / "sample"
 

@@ -8,8 +8,8 @@ import pytest
 from forgery import batch_bytes, published, rewrite
 from split_rule import FULL, SAMPLE, needs_full
 
-from utils.data import archives, cifar10, cifar100
-from utils.data.data import Source
+from gpq.utils.data import archives, cifar10, cifar100
+from gpq.utils.data.data import Source
 
 HASHED = Source("CIFAR-10", "the sample", "ab" * 32, "the repository's sample")
 

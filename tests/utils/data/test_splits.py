@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from split_rule import SAMPLE
 
-from utils.data import cifar10, splits
-from utils.data.data import Data, Source
-from utils.errors import UserError
+from gpq.utils.data import cifar10, splits
+from gpq.utils.data.data import Data, Source
+from gpq.utils.errors import UserError
 
 
 def data_of(classes, labelled, gallery=(), n_classes=4, validation=()):

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from utils.data.tags import released
-from utils.data.tags.merging import Merging
-from utils.errors import UserError
+from gpq.utils.data.tags import released
+from gpq.utils.data.tags.merging import Merging
+from gpq.utils.errors import UserError
 
 NAMES = ["sun", "suns", "rain", "x9y"]
 

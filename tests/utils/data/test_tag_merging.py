@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from published import folder
 
-from utils.data.data import Data, Source
-from utils.data.tags import merging, tagging
-from utils.data.tags.merging import Thresholds
-from utils.errors import UserError
+from gpq.utils.data.data import Data, Source
+from gpq.utils.data.tags import merging, tagging
+from gpq.utils.data.tags.merging import Thresholds
+from gpq.utils.errors import UserError
 
 
 def at(*degrees):

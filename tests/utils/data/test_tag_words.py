@@ -4,8 +4,8 @@ import gzip
 import numpy as np
 import pytest
 
-from utils.data.tags import words
-from utils.errors import UserError
+from gpq.utils.data.tags import words
+from gpq.utils.errors import UserError
 
 TABLE = words.Words({"sea": 0, "horse": 1, "New_York": 2, "roof": 3}, np.arange(12, dtype=np.float32).reshape(4, 3))
 

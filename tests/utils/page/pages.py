@@ -7,9 +7,9 @@ import threading
 import numpy as np
 from PIL import Image
 
-from utils.data.data import Data, Source
-from utils.page.gallery import Gallery
-from utils.retrieval.database import Database
+from gpq.utils.data.data import Data, Source
+from gpq.utils.page.gallery import Gallery
+from gpq.utils.retrieval.database import Database
 
 N_BOOK, N_WORDS, LENGTH = 3, 16, 4
 ABOUT = {"method": "projection, 12 bits", "checkpoint": "made_up.ckpt", "mAP": "0.1234", "data": "a part",
@@ -57,7 +57,7 @@ def serving(gallery, path=None, host="127.0.0.1", token="", **limits):
     waitress, in place of the product's; seconds may be parts of one."""
     from waitress import wasyncore
 
-    from utils.page import server
+    from gpq.utils.page import server
     n = len(gallery.database.codes)
     with server.listen(host, 0) as listening, contextlib.ExitStack() as stack:
         if path is None:

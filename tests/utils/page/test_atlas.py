@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from pages import gallery
 
-from utils.page import atlas
-from utils.retrieval.database import Database
+from gpq.utils.page import atlas
+from gpq.utils.retrieval.database import Database
 
 
 @pytest.fixture(scope="module")

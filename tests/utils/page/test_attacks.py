@@ -19,10 +19,10 @@ import pytest
 from pages import ask, form, gallery, made_up, png, serving
 from PIL import Image
 
-from utils import figures
-from utils.page import gallery as asking
+from gpq.utils import figures
+from gpq.utils.page import gallery as asking
 
-server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
+server = pytest.importorskip("gpq.utils.page.server", reason='pip install -e ".[page]"')
 N = 12
 PICTURE = png(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
 BEGUN = b"GET / HTTP/1.1\r\nHost: localhost\r\n"  # half a request
@@ -262,8 +262,8 @@ def test_uploads_at_once_take_bounded_memory(shown):
 ALONE = """
 import time, numpy as np
 from pages import gallery, made_up
-from utils import errors
-from utils.page import server
+from gpq.utils import errors
+from gpq.utils.page import server
 made = gallery(made_up(12), 12)
 object.__setattr__(made, "encode", lambda images: time.sleep(30))
 server.atlas = lambda *_: (np.arange(12), np.zeros((12, 2)))

@@ -8,12 +8,12 @@ from pages import gallery, png, serving
 from PIL import Image
 from test_wsdhq_training import run, settings
 
-import Demo
-from utils.retrieval import by_tag
+from gpq import Demo
+from gpq.utils.retrieval import by_tag
 
 webdriver = pytest.importorskip("selenium.webdriver")
 waiting = pytest.importorskip("selenium.webdriver.support.wait")
-server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
+server = pytest.importorskip("gpq.utils.page.server", reason='pip install -e ".[page]"')
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(DRIVER is None, reason="there is no chromedriver (apt-get install chromium-driver)")
 

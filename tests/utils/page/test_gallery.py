@@ -6,10 +6,10 @@ import pytest
 from pages import gallery, png
 from PIL import Image
 
-from utils.errors import UserError
-from utils.page.gallery import MOST, Gallery
-from utils.retrieval import by_tag
-from utils.retrieval.database import Database
+from gpq.utils.errors import UserError
+from gpq.utils.page.gallery import MOST, Gallery
+from gpq.utils.retrieval import by_tag
+from gpq.utils.retrieval.database import Database
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pages import gallery, png
 
-from utils.errors import UserError
+from gpq.utils.errors import UserError
 
-server = pytest.importorskip("utils.page.server", reason='pip install -e ".[page]"')
+server = pytest.importorskip("gpq.utils.page.server", reason='pip install -e ".[page]"')
 
 
 @pytest.fixture(scope="module")

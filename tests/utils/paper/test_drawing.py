@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from config import GPQ
-from utils import figures
-from utils.paper import drawing, report
-from utils.paper.drawing import (
+from gpq.config import GPQ
+from gpq.utils import figures
+from gpq.utils.paper import drawing, report
+from gpq.utils.paper.drawing import (
     average,
     draw_embedding,
     draw_surface,

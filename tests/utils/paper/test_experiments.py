@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import config
-from utils.data import cifar10
-from utils.paper import runs
-from utils.paper.experiment import METHODS, SHARED
-from utils.paper.experiments import EXPERIMENTS, wsdhq
-from utils.paper.experiments.gpq import F_WITHOUT_TABLE3_QUERIES, KNOWN, NETWORKS, TABLE3_BASELINES, TAUGHT, figure4
-from utils.settings import said_before
+from gpq import config
+from gpq.utils.data import cifar10
+from gpq.utils.paper import runs
+from gpq.utils.paper.experiment import METHODS, SHARED
+from gpq.utils.paper.experiments import EXPERIMENTS, wsdhq
+from gpq.utils.paper.experiments.gpq import F_WITHOUT_TABLE3_QUERIES, KNOWN, NETWORKS, TABLE3_BASELINES, TAUGHT, figure4
+from gpq.utils.settings import said_before
 
 EVERY = [pytest.param(each, id=name) for name, each in EXPERIMENTS.items()]
 OF_A_RUN = {"method", "seed", "n_book", "bn_word", "N_books", "N_words", "n_bits"}

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from config import GPQ
-from utils.paper import figure_data
+from gpq.config import GPQ
+from gpq.utils.paper import figure_data
 
 
 def test_features_are_of_the_first_gallery_images_of_every_class_with_sub_vectors_of_one_length(monkeypatch):

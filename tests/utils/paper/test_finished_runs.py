@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from pydantic import create_model
 
-from config import GPQ, METHODS, SPQ, WSDHQ, Classifier
-from model.tf1 import tf
-from utils.base_settings import Training
-from utils.errors import UserError
-from utils.paper import runs
-from utils.paper.experiments import EXPERIMENTS
-from utils.training.logs import write_scalars
+from gpq.config import GPQ, METHODS, SPQ, WSDHQ, Classifier
+from gpq.model.tf1 import tf
+from gpq.utils.base_settings import Training
+from gpq.utils.errors import UserError
+from gpq.utils.paper import runs
+from gpq.utils.paper.experiments import EXPERIMENTS
+from gpq.utils.training.logs import write_scalars
 
 FOUND = {"mAP": 0.25, "mAP_stable": 0.25, "unquantised_mAP": 0.5, "distinct_codes": 3, "queries": 2, "gallery": 9,
          "class_mAP": {"cat": 0.25}, "ranks": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 1.0]}

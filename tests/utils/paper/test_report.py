@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from utils.paper import report, runs
-from utils.paper.experiment import Experiment, row
+from gpq.utils.paper import report, runs
+from gpq.utils.paper.experiment import Experiment, row
 
 PAPER = "GPQ (Jang and Cho, CVPR 2020)"
 EXPERIMENT = Experiment("Title", None, lambda path, grid: ["more"], (), published=((PAPER, "2", "CIFAR-10", "GPQ"),

@@ -6,12 +6,11 @@ import pytest
 from conftest import ROOT
 from pydantic import create_model
 
-import config
-import reproduce
-from utils import figures
-from utils.base_settings import Training
-from utils.paper import report
-from utils.paper.experiments import EXPERIMENTS
+from gpq import config, reproduce
+from gpq.utils import figures
+from gpq.utils.base_settings import Training
+from gpq.utils.paper import report
+from gpq.utils.paper.experiments import EXPERIMENTS
 
 TABLES = sorted(path.stem for path in (ROOT / "results").glob("*.jsonl"))
 

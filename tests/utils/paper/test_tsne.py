@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from utils.paper import tsne
+from gpq.utils.paper import tsne
 
 CLASSES = 5
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from damage import mutations, sentence
 
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 FORMS = {"features": "float16 or float32 [N, D]", "labels?": "int [N] or bool [N, L]", "names?": "str [N]"}
 

@@ -9,8 +9,8 @@ import pytest
 from damage import mutations, sentence
 from PIL import Image
 
-from utils.errors import UserError
-from utils.reading import pictures
+from gpq.utils.errors import UserError
+from gpq.utils.reading import pictures
 
 OPENCVS = [[183, 115, 141, 40, 124, 134, 165, 174, 148, 61, 139, 145, 96, 84, 129],
            [111, 108, 132, 132, 46, 53, 130, 41, 165, 75, 86, 173, 154, 127, 91],

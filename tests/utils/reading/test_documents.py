@@ -6,8 +6,8 @@ import pydantic
 import pytest
 from damage import mutations, sentence
 
-from utils.errors import UserError
-from utils.reading import documents
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents
 
 
 class Model(pydantic.BaseModel):

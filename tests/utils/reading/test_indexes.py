@@ -5,8 +5,8 @@ import faiss
 import numpy as np
 import pytest
 
-from utils.errors import UserError
-from utils.reading import indexes
+from gpq.utils.errors import UserError
+from gpq.utils.reading import indexes
 
 faiss.omp_set_num_threads(1)
 X = np.random.default_rng(0).standard_normal((60, 8), np.float32)

@@ -8,8 +8,8 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from utils.errors import UserError
-from utils.reading import matlab
+from gpq.utils.errors import UserError
+from gpq.utils.reading import matlab
 
 GENERATOR = np.random.default_rng(0)
 CONTENT = {"four": GENERATOR.standard_normal((3, 3, 2, 4), np.float32), "vector": np.arange(5.), "flags": np.eye(3) > 0,

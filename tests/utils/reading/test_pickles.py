@@ -9,11 +9,11 @@ import pytest
 from conftest import DATA
 from forgery import batch_bytes, published
 
-from utils.checkpoints import torch_files, wsdhq_release
-from utils.data import archives, cifar100
-from utils.data.tags import released
-from utils.errors import UserError
-from utils.reading import pickles
+from gpq.utils.checkpoints import torch_files, wsdhq_release
+from gpq.utils.data import archives, cifar100
+from gpq.utils.data.tags import released
+from gpq.utils.errors import UserError
+from gpq.utils.reading import pickles
 
 HEADER = b"\x93NUMPY\x01\x00\x06\x00{   }\n"  # of a .npy file
 BATCH = batch_bytes(published("train", 20))

@@ -6,8 +6,8 @@ import pytest
 from damage import mutations, sentence
 from pyarrow import parquet as pq
 
-from utils.errors import UserError
-from utils.reading import tables
+from gpq.utils.errors import UserError
+from gpq.utils.reading import tables
 
 PATHS = ["a.png", "b;c.png", "d.png"]
 

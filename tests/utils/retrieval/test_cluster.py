@@ -18,13 +18,12 @@ from galleries import random_database
 from PIL import Image
 from pyarrow import parquet
 
-import Demo
-import encode
-from utils.errors import UserError
-from utils.retrieval import cluster
-from utils.retrieval.database import Database, pack
-from utils.retrieval.search import search
-from utils.settings import from_command_line
+from gpq import Demo, encode
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import cluster
+from gpq.utils.retrieval.database import Database, pack
+from gpq.utils.retrieval.search import search
+from gpq.utils.settings import from_command_line
 
 KINDS = [("inner", False), ("inner", True), ("squared", False), ("squared", True), ("norms", False)]
 

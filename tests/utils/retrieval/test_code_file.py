@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 from made_up_pictures import jpeg
 
-from utils.data import lazy
-from utils.retrieval import code_file
+from gpq.utils.data import lazy
+from gpq.utils.retrieval import code_file
 
 
 class Sums:
@@ -97,7 +97,8 @@ def test_mapped_vectors_take_no_memory(tmp_path):
     """60 MB of vectors, digested and read through, in a process that may not grow by as much."""
     np.save(tmp_path / "v.npy", np.zeros((30_000, 500), np.float32))
     program = ("import resource, sys, numpy as np\n"
-               "from utils import files; from utils.data import embeddings; from utils.retrieval import block_file\n"
+               "from gpq.utils import files; from gpq.utils.data import embeddings\n"
+               "from gpq.utils.retrieval import block_file\n"
                "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
                "before = peak(); vectors = embeddings.read_vectors(sys.argv[1]); block_file.digest(vectors)\n"
                "print(len(vectors), (peak() - before) // 1024)")

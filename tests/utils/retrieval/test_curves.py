@@ -17,8 +17,8 @@ from galleries import (
 )
 from scipy import sparse
 
-from utils.data.relevance import Matrix, SharedLabels
-from utils.retrieval import metrics, search
+from gpq.utils.data.relevance import Matrix, SharedLabels
+from gpq.utils.retrieval import metrics, search
 
 
 def precision_recall(database, queries, relevance, ranks):

@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 from galleries import one_hot, random_database
 
-from utils.errors import UserError
-from utils.retrieval.database import Database, pack, unpack
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval.database import Database, pack, unpack
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -118,7 +118,7 @@ def test_a_failed_save_leaves_the_old_database(tmp_path):
     path = tmp_path / "codes.npz"
     random_database(10).save(path)
     before = path.read_bytes()
-    program = ("import sys; from utils import errors\n"
+    program = ("import sys; from gpq.utils import errors\n"
                "sys.path.append('tests/utils/retrieval'); from galleries import random_database\n"
                "errors.run(lambda: random_database(100_000).save(sys.argv[1]))")
     ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, cwd=ROOT,

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-import encode
-from model.tf1 import tf
-from utils.checkpoints import runs
-from utils.data import cifar10
-from utils.errors import UserError
-from utils.retrieval import encoder
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line
+from gpq import encode
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import runs
+from gpq.utils.data import cifar10
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import encoder
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line
 
 GIVEN = ["--n_book=3", f"--model_load_path={ROOT / 'models' / '12bits_example.ckpt'}"]
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from galleries import random_database
 
-from model.baselines import hamming
-from model.fitting import product
-from model.tf1 import tf
-from utils.errors import UserError
-from utils.retrieval import faiss as ours
-from utils.retrieval import search
-from utils.retrieval.database import Database
-from utils.retrieval.encoder import Encoder
-from utils.settings import from_command_line
+from gpq.model.baselines import hamming
+from gpq.model.fitting import product
+from gpq.model.tf1 import tf
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import faiss as ours
+from gpq.utils.retrieval import search
+from gpq.utils.retrieval.database import Database
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.settings import from_command_line
 
 faiss.omp_set_num_threads(1)  # threads of tests beside one another wait for each other
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config import GPQ
-from model.backbone import NETWORKS
-from model.tf1 import tf
-from utils.errors import UserError
-from utils.retrieval import feature_file
+from gpq.config import GPQ
+from gpq.model.backbone import NETWORKS
+from gpq.model.tf1 import tf
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import feature_file
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
 CONFIG = GPQ(backbone="efficientnet_lite0", input_side=32)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from galleries import all_distances, ap, one_hot, random_database, shared
 
-from utils.data.relevance import Matrix
-from utils.retrieval import metrics, search
-from utils.retrieval.database import Database
+from gpq.utils.data.relevance import Matrix
+from gpq.utils.retrieval import metrics, search
+from gpq.utils.retrieval.database import Database
 
 
 def spq_like(n=3000, n_queries=20, seed=0):

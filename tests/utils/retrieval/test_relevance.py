@@ -4,7 +4,7 @@ import pytest
 from galleries import one_hot
 from scipy import sparse
 
-from utils.data.relevance import Matrix, SharedLabels
+from gpq.utils.data.relevance import Matrix, SharedLabels
 
 
 def labels_of(kind, n, rng):

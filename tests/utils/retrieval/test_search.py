@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from galleries import REFERENCE, all_distances, random_database, reference_database, table_distances
 
-from utils.errors import UserError
-from utils.retrieval import metrics, search
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import metrics, search
 
 
 def some_queries(length=30):

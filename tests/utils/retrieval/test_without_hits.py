@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from galleries import all_orders, ap, line, small_galleries
 
-from utils.data.relevance import Matrix, SharedLabels
-from utils.retrieval import metrics
+from gpq.utils.data.relevance import Matrix, SharedLabels
+from gpq.utils.retrieval import metrics
 
 
 @pytest.mark.parametrize("distance", list(small_galleries()), ids=str)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from trained import SAMPLE, Options, leave_checkpoint, searching, variables_of
 
-from model.tf1 import tf
-from utils.checkpoints.runs import newest
-from utils.errors import UserError
-from utils.training.folder import ended, start
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints.runs import newest
+from gpq.utils.errors import UserError
+from gpq.utils.training.folder import ended, start
 
 
 def started(session, folder, source=SAMPLE, **choices):
@@ -22,7 +22,7 @@ def started(session, folder, source=SAMPLE, **choices):
 
 def test_the_f_that_a_training_starts_from_is_noted(session, tmp_path, monkeypatch):
     (tmp_path / "F.mat").write_bytes(b"one")
-    monkeypatch.setattr("utils.training.folder.initialise", lambda *_: str(tmp_path / "F.mat"))
+    monkeypatch.setattr("gpq.utils.training.folder.initialise", lambda *_: str(tmp_path / "F.mat"))
     progress, _ = started(session, tmp_path)
     assert progress.initial_sha256 == hashlib.sha256(b"one").hexdigest()
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from model.tf1 import tf
-from utils.errors import UserError
-from utils.training.folder import check_disk, only_training_in
+from gpq.model.tf1 import tf
+from gpq.utils.errors import UserError
+from gpq.utils.training.folder import check_disk, only_training_in
 
 
 def test_one_training_in_a_folder(tmp_path):

@@ -4,10 +4,10 @@ import pytest
 from made_up import file, tags, vectors
 from made_up_pictures import corel, jpeg
 
-from config import GPQ, WSDHQ
-from utils.data import pseudo_labels, sets, splits
-from utils.methods import METHODS
-from utils.training.task import Task
+from gpq.config import GPQ, WSDHQ
+from gpq.utils.data import pseudo_labels, sets, splits
+from gpq.utils.methods import METHODS
+from gpq.utils.training.task import Task
 
 
 def photographs(folder):

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from model.tf1 import tf
-from utils.training.logs import interrupts, say, scalars, write_scalars
+from gpq.model.tf1 import tf
+from gpq.utils.training.logs import interrupts, say, scalars, write_scalars
 
 
 @pytest.fixture

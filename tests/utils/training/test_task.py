@@ -7,13 +7,13 @@ import pytest
 from conftest import ROOT, options
 from forgery import batch_bytes, published
 
-from config import GPQ, Pretraining
-from model import training
-from model.tf1 import tf
-from utils.data import cifar10, cifar100, splits
-from utils.errors import UserError
-from utils.training import task as tasks
-from utils.training.task import Task
+from gpq.config import GPQ, Pretraining
+from gpq.model import training
+from gpq.model.tf1 import tf
+from gpq.utils.data import cifar10, cifar100, splits
+from gpq.utils.errors import UserError
+from gpq.utils.training import task as tasks
+from gpq.utils.training.task import Task
 
 
 @pytest.fixture(scope="module")

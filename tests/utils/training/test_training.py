@@ -9,16 +9,15 @@ import pytest
 from conftest import options, run_training, variables
 from forgery import batch_bytes, published
 
-import Demo
-import pretrain
-from model.tf1 import tf
-from utils.checkpoints import pretrained
-from utils.checkpoints.runs import newest
-from utils.data import sets, splits
-from utils.errors import UserError
-from utils.retrieval import evaluation
-from utils.retrieval.encoder import Encoder
-from utils.training.logs import scalars
+from gpq import Demo, pretrain
+from gpq.model.tf1 import tf
+from gpq.utils.checkpoints import pretrained
+from gpq.utils.checkpoints.runs import newest
+from gpq.utils.data import sets, splits
+from gpq.utils.errors import UserError
+from gpq.utils.retrieval import evaluation
+from gpq.utils.retrieval.encoder import Encoder
+from gpq.utils.training.logs import scalars
 
 
 def test_training_reports_held_back_map_each_eval_term_and_at_the_end(data_dir, tmp_path, capsys):

@@ -11,8 +11,8 @@ A folder gets the released program's two files, a .npz file the images' merged t
 tags are merged is a reconstruction, see utils.data.tags.merging.
 """
 if __name__ == "__main__":  # first, as the imports take seconds that a signal may end
-    from utils.errors import run
-    run("utils.data.tags.__main__")
+    from gpq.utils.errors import run
+    run("gpq.utils.data.tags.__main__")
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,12 +20,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from config import WSDHQ
-from utils import files, settings
-from utils.base_settings import Affects, Own, PathText
-from utils.data import sets
-from utils.data.tags import merging, released, tagging
-from utils.errors import UserError
+from gpq.config import WSDHQ
+from gpq.utils import files, settings
+from gpq.utils.base_settings import Affects, Own, PathText
+from gpq.utils.data import sets
+from gpq.utils.data.tags import merging, released, tagging
+from gpq.utils.errors import UserError
 
 
 class Options(Own):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.cluster import DBSCAN
 
-from utils.errors import UserError
+from gpq.utils.errors import UserError
 
 
 class Thresholds(NamedTuple):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import files
-from utils.data.tags.merging import Merging
-from utils.errors import UserError
-from utils.reading import documents, pickles
+from gpq.utils import files
+from gpq.utils.data.tags.merging import Merging
+from gpq.utils.errors import UserError
+from gpq.utils.reading import documents, pickles
 
 VECTORS, GROUPS, RAW = "FinalTagEmbs.txt", "TagIdMergeMap.pkl", "raw_tags.txt"
 ANEW = "make it anew by python -m utils.data.tags"

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.data.tags import merging, released, words
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils.data.tags import merging, released, words
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 FORMS = {"tags": "bool [N, T]", "tag_vectors": "float [T, d]", "tag_names?": "str [T]"}
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import files
-from utils.errors import UserError
-from utils.reading import arrays
+from gpq.utils import files
+from gpq.utils.errors import UserError
+from gpq.utils.reading import arrays
 
 LONGEST = 2 ** 20  # bytes of a line
 

@@ -1,4 +1,4 @@
 """The experiments: a table or figure each, by name."""
-from utils.paper.experiments import gpq, spq, wsdhq
+from gpq.utils.paper.experiments import gpq, spq, wsdhq
 
 EXPERIMENTS = gpq.EXPERIMENTS | spq.EXPERIMENTS | wsdhq.EXPERIMENTS

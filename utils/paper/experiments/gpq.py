@@ -1,5 +1,5 @@
 """The tables and figures of GPQ's paper, with its baselines, and what ImageNet's knowledge is worth."""
-from utils.paper.drawing import (
+from gpq.utils.paper.drawing import (
     draw_bars,
     draw_costs,
     draw_embedding,
@@ -8,7 +8,7 @@ from utils.paper.drawing import (
     draw_table,
     draw_voronoi,
 )
-from utils.paper.experiment import DEEP, SHALLOW, Experiment, pretrained, row, vectors
+from gpq.utils.paper.experiment import DEEP, SHALLOW, Experiment, pretrained, row, vectors
 
 PAPER = {"follow": "paper"}
 COSINE = {"decay": "cosine", "learning_rate": 1e-3, "precision": "bfloat16"}

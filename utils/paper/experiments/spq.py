@@ -1,7 +1,7 @@
 """SPQ by its own protocol, with its paper's ablations, and beside GPQ."""
-from utils.paper.drawing import draw_both, draw_table
-from utils.paper.experiment import Experiment, pretrained, row, vectors
-from utils.paper.experiments.gpq import LITE2, start
+from gpq.utils.paper.drawing import draw_both, draw_table
+from gpq.utils.paper.experiment import Experiment, pretrained, row, vectors
+from gpq.utils.paper.experiments.gpq import LITE2, start
 
 BITS = 16, 32, 64
 ROWS = {

@@ -1,8 +1,8 @@
 """WSDHQ with its controls on Corel5k, and CIFAR-10's codes by tags, by a few labels and by neither."""
-from utils.paper.drawing import draw_longest, draw_table
-from utils.paper.experiment import Experiment, row, vectors
-from utils.paper.experiments import gpq
-from utils.paper.experiments.spq import ON_VECTORS as SPQ_ON_VECTORS
+from gpq.utils.paper.drawing import draw_longest, draw_table
+from gpq.utils.paper.experiment import Experiment, row, vectors
+from gpq.utils.paper.experiments import gpq
+from gpq.utils.paper.experiments.spq import ON_VECTORS as SPQ_ON_VECTORS
 
 BITS = 8, 16, 24, 32
 # Schedules chosen by held-back training images, see docs/wsdhq.md; the first has the release's 800 steps.
