@@ -3,6 +3,7 @@ import json
 import re
 import sys
 import tracemalloc
+from pathlib import Path
 
 import made_up
 import numpy as np
@@ -105,6 +106,11 @@ def test_own_vectors_are_encoded_a_batch_at_a_time_and_searched(file, trained, t
     Demo.search_own(options(Demo.Options, "--database=codes.npz", "--image=one.npy"))
     nearest = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines()[:-1]]
     assert len(nearest) == 15 and (labels[nearest] == labels[70]).all()
+    before = Path(file).read_bytes()
+    monkeypatch.setattr(sys, "argv", ["encode.py", *arguments, "--images=many.npy", f"--out={file}"])
+    with pytest.raises(UserError, match="v.npz"):
+        encode.main()
+    assert Path(file).read_bytes() == before
     codes = Database.load("codes.npz").codes
     np.save("part.npy", features[4000:])
     monkeypatch.setattr(sys, "argv", ["encode.py", *arguments, "--images=part.npy", "--out=part.npz"])

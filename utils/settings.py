@@ -8,7 +8,8 @@ from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from gpq import config
-from gpq.utils.base_settings import Before
+from gpq.utils import files
+from gpq.utils.base_settings import Before, PathText
 from gpq.utils.errors import UserError
 
 
@@ -40,7 +41,7 @@ def from_command_line(own=None, arguments=None, settings=None):
         if argument.startswith("--") and name != "help" and name not in kind.model_fields:
             raise UserError(_unknown(name, kind))
     try:
-        return CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
+        made = CliApp.run(kind, cli_args=arguments, cli_exit_on_error=False)
     except ValidationError as error:
         first = error.errors()[0]
         name = first["loc"][0]
@@ -51,6 +52,12 @@ def from_command_line(own=None, arguments=None, settings=None):
     except SettingsError as error:
         raise UserError(f"{str(error).removeprefix('error parsing CLI: ')}; write settings as --name=value, "
                         "and --help lists them") from error
+    for name in made.model_fields_set:  # an input, whether or not this command reads it, is not written over
+        path = getattr(made, name)
+        if path and PathText.__metadata__[0] in kind.model_fields[name].metadata and made.affects(name):
+            for file in (Path(path), *Path(path).glob("*.npy")):
+                files.was_read(file)
+    return made
 
 
 @functools.cache
