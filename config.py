@@ -249,6 +249,10 @@ class Config(Release):
         """{setting: value} of a preset of the method, where it has some."""
         return {}
 
+    def of_length(self, labelled):
+        """{setting: value} of what a preset makes of so many labelled images."""
+        return {}
+
     @property
     def takes(self) -> int:
         """Pixels a side that the backbone sees of a photograph."""

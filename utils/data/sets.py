@@ -82,7 +82,7 @@ def load(config, tags=False):
 def completed(config, data):
     """`config` with what `data` say of settings that were not given: of a user's own n_CLASSES, and how long a preset
     trains."""
-    found = config.of_length(len(data.labelled)) if hasattr(config, "of_length") else {}
+    found = config.of_length(len(data.labelled))
     if data.n_classes is not None and "n_CLASSES" not in config.model_fields_set:
         found["n_CLASSES"] = data.n_classes
     made = config.model_copy(update=found)
